@@ -1,0 +1,111 @@
+# Needs Python 3.11+, make and a network. `make` alone lists what there is.
+#
+#   VENV=folder     use that virtual environment as it is, and install nothing into it
+#   NB="name ..."   with `make notebooks`: only these
+#   REPO=owner/name with `make address`: the new address
+#   PORT=8000       with `make serve`
+
+PYTHON ?= python3
+PORT ?= 8000
+NB ?=
+REPO ?=
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+ifdef VENV
+  READY := given-venv
+else
+  VENV := .venv
+  READY := .venv/.stamp
+endif
+
+BIN := $(abspath $(VENV))/bin
+PY := $(BIN)/python
+HTML := _build/html
+# The library is found in a given environment too, by the kernels of notebooks as well.
+export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
+# Notebooks name their kernel python3; it must be this environment's.
+export PATH := $(BIN):$(PATH)
+
+say = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help book serve test notebooks address clean benchmarks assets build given-venv
+.PHONY: test-style test-library test-pairs test-notebooks test-browser
+
+# Progress bars would stand in the notebooks' outputs.
+notebooks test-notebooks: export TQDM_DISABLE := 1
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+book: build ## build the book, and say where to open it
+	@printf '\nThe book is in %s/%s/index.html\nOpen that file, or run `make serve` and open http://127.0.0.1:%s/\n' "$(CURDIR)" "$(HTML)" "$(PORT)"
+
+serve: ## serve the built book at http://127.0.0.1:$PORT/
+	@test -f $(HTML)/index.html || { echo 'There is no book yet: run `make book` first.'; exit 1; }
+	@echo "http://127.0.0.1:$(PORT)/  (Ctrl-C ends it)"
+	@$(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+test: test-style test-library test-pairs test-notebooks build test-browser ## run everything that CI runs
+	@printf '\nAll passed.\n'
+
+notebooks: $(READY) ## run the texts in book/text into notebooks, all or NB="name ..."
+	$(call say,Notebooks)
+	@$(PY) book/tools/notebooks.py $(NB)
+
+address: ## write the book's address everywhere, or change it with REPO=owner/name
+	@$(PYTHON) book/tools/address.py $(if $(REPO),--set $(REPO))
+
+benchmarks: $(READY) ## time the library against what one would write instead
+	$(call say,Benchmarks)
+	@for file in benchmarks/[a-z]*.py; do echo "-- $$file"; $(PY) $$file || exit 1; done
+
+clean: ## remove what make made: .venv, _build, _vendor
+	rm -rf .venv _build _vendor
+
+# Stages --------------------------------------------------------------------------------------------------------
+
+# Make runs one stage after the other, whatever -j says: they share two cores, and the headings should mean something.
+.NOTPARALLEL:
+
+.venv/.stamp: requirements.txt pyproject.toml
+	$(call say,Setting up .venv; the first time takes some minutes)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.txt
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+given-venv:
+	@test -x $(PY) || { echo "VENV=$(VENV) is no virtual environment"; exit 1; }
+
+assets: $(READY)
+	$(call say,Page assets)
+	@$(PY) book/tools/vendor.py
+
+# Warnings are errors. The doctrees go first: what an earlier build read would warn no second time.
+build: assets
+	$(call say,Book)
+	@rm -rf _build/.doctrees
+	@log=$$($(BIN)/jupyter-book build . -W -n --keep-going --quiet 2>&1) || { echo "$$log"; exit 1; }
+	@echo '  no warnings'
+
+test-style: $(READY)
+	$(call say,Style)
+	@$(BIN)/ruff check --output-format concise .
+
+test-library: $(READY)
+	$(call say,Library)
+	@$(PY) -m pytest tests/lib -q -n 2
+
+test-pairs: $(READY)
+	$(call say,Texts agree with notebooks and addresses with _config.yml)
+	@$(PY) -m pytest tests/book -q
+
+test-notebooks: $(READY)
+	$(call say,Notebooks give the outputs they show)
+	@$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg -q -n 2 --dist loadscope -p no:cacheprovider book
+
+test-browser: $(READY)
+	$(call say,Pages in a browser)
+	@$(PY) -m pytest tests/browser -q -n 2 --dist loadgroup

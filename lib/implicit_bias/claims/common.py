@@ -1,0 +1,108 @@
+"""Hypotheses that several claims share, and the reading of a limit from a finite run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..data import Dataset
+from ..hypotheses import Hypothesis
+from ..margin import KKTResidual, kkt_residual
+from ..network import TwoLayer
+from .verdict import Finding, format_error
+
+__all__ = ["KKT_TOLERANCE", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
+
+KKT_TOLERANCE = 1e-6
+"""Below this residual a network counts as a KKT point."""
+
+NEARLY_KKT = 0.1
+"""Between the two a trained network is on its way: verdicts are ``undecided``."""
+
+
+def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
+    """A yes-or-no hypothesis: slack ∞ or 0."""
+    value = torch.as_tensor(true).double().min()
+    return Hypothesis(name, statement, value, torch.zeros_like(value))
+
+
+def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
+    """F's network: leaky ReLU with γ in (0, 1), second layer ``±1/√m`` with both signs present."""
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
+    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
+    both = bool((net.a > 0).any(-1).all() and (net.a < 0).any(-1).all())
+    return (
+        _fact("activation", "leaky ReLU with γ in (0, 1)", leaky),
+        _fact("second layer", "a_j = ±1/√m, both signs present", unit and both),
+    )
+
+
+def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:
+    """Positive rows ``v_j`` (..., m1, d) and negative rows ``u_j`` (..., m2, d)."""
+    positive = net.a > 0 if net.a.ndim == 1 else (net.a > 0)[(0,) * (net.a.ndim - 1)]
+    return net.weights[..., positive, :], net.weights[..., ~positive, :]
+
+
+@dataclass(frozen=True)
+class AtPoint:
+    """A network brought to the scale of Problem (1) (smallest margin 1), its data, and its KKT residual."""
+
+    net: TwoLayer
+    data: Dataset
+    residual: KKTResidual
+
+    @classmethod
+    def of(cls, net: TwoLayer, data: Dataset) -> AtPoint:
+        """Rescale ``net`` and measure it."""
+        residual = kkt_residual(net, data)
+        return cls(net.to(torch.float64).scaled(residual.scale), data.to(torch.float64), residual)
+
+    @property
+    def lam(self) -> Tensor:
+        """The multipliers (..., n)."""
+        return self.residual.lam
+
+    def hypotheses(self) -> tuple[Hypothesis, ...]:
+        """F's setting, and that the network is a KKT point (or on its way to one)."""
+        worst = self.residual.worst
+        near = Hypothesis(
+            "KKT", "W is a KKT point of Problem (1): residual below the tolerance", torch.full_like(worst, NEARLY_KKT), worst
+        )
+        return (*setting_of_F(self.net), near)
+
+    def unsettled(self) -> str:
+        """A sentence when the network is near a KKT point but not at one, else nothing."""
+        worst = float(self.residual.worst.max())
+        if worst <= KKT_TOLERANCE:
+            return ""
+        return f"W is only near a KKT point (residual {worst:.1e})."
+
+
+def fitted_rate(clock: Tensor, error: Tensor) -> float:
+    """Minus the slope of ``log error`` against ``log clock`` over the last decade of the clock; NaN with fewer than 3 records there."""
+    late = (clock >= clock[-1] / 10) & (error > 0)
+    if int(late.sum()) < 3:
+        return math.nan
+    x, y = clock[late].log(), error[late].log()
+    x = x - x.mean()
+    return float(-(x * (y - y.mean())).sum() / (x * x).sum())
+
+
+def limit(clock: Tensor, error: Tensor, what: str, clock_name: str, law: float, floor: float = 1e-9) -> tuple[Finding, str]:
+    """Read ``error → 0`` off a finite run: true when its fitted power of the clock is at least half the expected ``law``.
+
+    Returns the finding and, where the run is too short to tell, a sentence that makes the verdict undecided. Errors at the
+    ``floor`` have arrived.
+    """
+    rate, last = fitted_rate(clock, error), float(error[-1])
+    constants = {"rate": rate, "last": last, clock_name: float(clock[-1])}
+    if last <= floor:
+        return Finding(math.inf, f"{what} is {format_error(last)} at {clock_name} = {float(clock[-1]):g}, zero to rounding.", "", constants), ""
+    seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, falling like {clock_name}^-{rate:.3f}"
+    slack = 0.0 if math.isnan(rate) else max(rate, 0.0) / (law / 2)
+    finding = Finding(slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants)
+    return finding, "" if not math.isnan(rate) else f"Too few records in the last decade of {clock_name} to fit a rate."

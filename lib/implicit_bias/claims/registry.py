@@ -1,0 +1,129 @@
+"""Claims as objects, the mapping that holds them all, and the ledger made from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from .verdict import Verdict
+
+__all__ = ["Claim", "Claims", "Row", "ledger", "register", "registry"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement that a computer can put to the test.
+
+    Attributes
+    ----------
+    id, title, statement, source, chapter : str
+    check : callable
+        Checks an instance; its own docstring says what it takes. Returns a :class:`Verdict`.
+    positive, negative : callable
+        Controls: an instance that meets the hypotheses, and one where the check must say ``fails`` or ``vacuous``, with the
+        conclusion false in either case.
+    status : str
+        ``"paper"``, ``"proved here"`` or ``"measured"``.
+    """
+
+    id: str
+    title: str
+    statement: str
+    source: str
+    chapter: str
+    check: Callable[..., Verdict]
+    positive: Callable[[], Verdict]
+    negative: Callable[[], Verdict]
+    status: str = "paper"
+
+    def __repr__(self) -> str:
+        return f"{self.id} ({self.title}): {self.statement} [{self.source}]"
+
+
+class Claims(Mapping):
+    """All claims by id, in the order of the register."""
+
+    def __init__(self) -> None:
+        self._claims: dict[str, Claim] = {}
+
+    def __getitem__(self, id: str) -> Claim:
+        if id not in self._claims:
+            raise KeyError(f"{id!r} is no claim of this library; there are {', '.join(self._claims)}")
+        return self._claims[id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._claims)
+
+    def __len__(self) -> int:
+        return len(self._claims)
+
+    def __repr__(self) -> str:
+        return f"Claims({', '.join(self._claims)})"
+
+    def add(self, claim: Claim) -> None:
+        """Enter a claim; an id can be entered once."""
+        if claim.id in self._claims:
+            raise ValueError(f"id: expected a new claim, got {claim.id!r}, which is taken")
+        self._claims[claim.id] = claim
+
+
+registry = Claims()
+
+
+def register(
+    id: str,
+    title: str,
+    statement: str,
+    source: str,
+    *,
+    chapter: str = "kkt_structure",
+    positive: Callable[[], tuple],
+    negative: Callable[[], tuple],
+    status: str = "paper",
+) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
+    """Decorate a check to enter it as a claim; ``positive`` and ``negative`` return the arguments of their instance."""
+
+    def enter(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        registry.add(
+            Claim(
+                id, title, statement, source, chapter, check, lambda: check(*positive()), lambda: check(*negative()), status
+            )
+        )
+        return check
+
+    return enter
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the ledger. ``verdict`` and ``slack`` are those of the claim on its own instance, the positive control."""
+
+    id: str
+    statement: str
+    chapter: str
+    verdict: str
+    slack: float
+    positive: str
+    negative: str
+    seconds: float
+
+    def keys(self) -> tuple[str, ...]:
+        """Column names, so that ``dict(row)`` works."""
+        return tuple(self.__dataclass_fields__)
+
+    def __getitem__(self, key: str) -> object:
+        return getattr(self, key)
+
+
+def ledger(ids: Iterable[str] | None = None) -> list[Row]:
+    """Run both controls of every claim (or of ``ids``) and return one :class:`Row` each, in the order of the register."""
+    rows = []
+    for id in registry if ids is None else ids:
+        claim, start = registry[id], time.perf_counter()
+        positive, negative = claim.positive(), claim.negative()
+        seconds = time.perf_counter() - start
+        rows.append(
+            Row(id, claim.statement, claim.chapter, positive.verdict, positive.slack, positive.verdict, negative.verdict, seconds)
+        )
+    return rows

@@ -1,0 +1,121 @@
+"""What a check says: one of four verdicts, with the slack, the worst place, and the hypotheses it rests on."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from ..hypotheses import Hypothesis
+
+__all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "format_error", "format_slack", "worst_of"]
+
+HOLDS, FAILS, VACUOUS, UNDECIDED = "holds", "fails", "vacuous", "undecided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured of a conclusion: ``slack`` (≥ 1 where it is true), the worst place, a sentence, and numbers by name."""
+
+    slack: float
+    why: str
+    worst: str = ""
+    constants: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def true(self) -> bool:
+        """Whether the conclusion was seen to be true."""
+        return self.slack >= 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a check.
+
+    Attributes
+    ----------
+    claim : str
+        Id of the claim.
+    verdict : str
+        ``"holds"``, ``"fails"``, ``"vacuous"`` (a hypothesis fails, so the claim says nothing) or ``"undecided"`` (the
+        hypotheses are met only approximately, or a limit has not settled yet).
+    slack : float
+        Of the conclusion: true where ≥ 1.
+    conclusion : str
+        ``"holds"`` or ``"fails"`` for the conclusion alone, whatever the hypotheses say.
+    why : str
+        A sentence.
+    worst : str
+        Where the conclusion is tightest.
+    hypotheses : tuple of Hypothesis
+        Each with its own slack.
+    constants : dict
+        Numbers used or measured.
+    """
+
+    claim: str
+    verdict: str
+    slack: float
+    conclusion: str
+    why: str
+    worst: str = ""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    constants: dict[str, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.verdict == HOLDS
+
+    def __str__(self) -> str:
+        slack = "" if math.isnan(self.slack) else f" (slack {format_slack(self.slack)})"
+        return f"{self.claim} {self.verdict}{slack}: {self.why}"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return (
+            f'<div class="ib-verdict-line"><span class="ib-verdict ib-{self.verdict}">{self.verdict}</span> '
+            f"<b>{html.escape(self.claim)}</b> {html.escape(self.why)}</div>"
+        )
+
+
+def format_slack(slack: float) -> str:
+    """Three figures, rounded down, so that 0.9996 never reads as a slack that holds; huge ones only say that they are."""
+    if slack == 0 or not math.isfinite(slack):
+        return f"{slack:g}"
+    if slack > 1e4:
+        return "over 10⁴"
+    digits = max(2 - math.floor(math.log10(abs(slack))), 0)
+    return f"{slack:.2e}" if slack < 1e-3 else f"{math.floor(slack * 10**digits) / 10**digits:.{digits}f}"
+
+
+def format_error(error: float) -> str:
+    """An error to two figures; below 10⁻⁹ its digits are the machine's, not the mathematics', and are not shown."""
+    return "less than 1e-9" if error < 1e-9 else f"{error:.1e}"
+
+
+def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, unsettled: str = "") -> Verdict:
+    """Combine a finding with its hypotheses: vacuous if one fails, undecided if ``unsettled`` says why, else what was found."""
+    conclusion = HOLDS if finding.true else FAILS
+    broken = [h for h in hypotheses if not bool(h.holds.all())]
+    verdict, why = conclusion, finding.why
+    if broken:
+        verdict = VACUOUS
+        first = min(broken, key=lambda h: float(h.slack.min()))
+        why = f"{first.name} fails ({first.statement}; slack {format_slack(float(first.slack.min()))}). The conclusion {conclusion}: {why}"
+    elif unsettled:
+        verdict, why = UNDECIDED, f"{unsettled} {why}"
+    return Verdict(claim, verdict, finding.slack, conclusion, why, finding.worst, hypotheses, finding.constants)
+
+
+def worst_of(values: Tensor, what: str) -> tuple[float, str]:
+    """The smallest entry of a tensor, and its place as ``"what 3"`` (``"what (0, 3)"`` in a batch)."""
+    flat = int(values.argmin())
+    place = []
+    for size in reversed(values.shape):
+        place.append(flat % size)
+        flat //= size
+    index = tuple(reversed(place))
+    named = str(index[0]) if len(index) == 1 else str(index)
+    return float(values.min()), f"{what} {named}" if index else ""

@@ -1,0 +1,336 @@
+r"""Data sets: samples ``x`` (..., n, d), labels ``y`` (..., n), and samplers for every family the two papers use.
+
+The Gaussian samplers reach ``d = 10^12``. Asked for more than :data:`FULL_SPACE_LIMIT` numbers they return coordinates in the
+span of the data (see :mod:`implicit_bias.span`): ``x`` then has ``r <= n + 2`` columns, and ``ambient_dim`` remembers ``d``.
+Inner products, margins and training are those of the full space, exactly in law. ``space="full"`` or ``"span"`` overrides the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ._checks import as_float_tensor, fail, finite, positive_int, probability
+from ._checks import positive as check_positive
+from .span import gaussian_rows, generator
+
+__all__ = ["FULL_SPACE_LIMIT", "Dataset", "correlated", "digits", "from_gram", "gaussian", "gaussian_mixture", "lemma_b8", "orthogonal", "xor"]
+
+FULL_SPACE_LIMIT = 1_000_000
+"""Samplers with ``space="auto"`` store the vectors themselves up to this many numbers (8 MB), span coordinates beyond."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples and labels, validated.
+
+    Parameters
+    ----------
+    x : (..., n, d) real
+        Samples as rows; float32 is kept, everything else becomes float64.
+    y : (..., n)
+        Labels, each +1 or -1.
+    ambient_dim : int, optional
+        The dimension the samples live in, when ``x`` holds their coordinates in a subspace. Default: ``d``.
+    means : (..., k, d), optional
+        Cluster means in the same coordinates, for samplers that have them.
+
+    Raises
+    ------
+    ValueError
+        On wrong shapes, NaN or infinite samples, or labels other than ±1; the message names the place and the value.
+    """
+
+    x: Tensor
+    y: Tensor
+    ambient_dim: int | None = None
+    means: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        x, y = as_float_tensor(self.x, "x"), as_float_tensor(self.y, "y")
+        if x.ndim < 2 or 0 in x.shape:
+            fail("x", "a non-empty array of shape (..., n, d)", tuple(x.shape))
+        if y.shape != x.shape[:-1]:
+            fail("y", f"shape {tuple(x.shape[:-1])}, one label a sample", tuple(y.shape))
+        finite(x, "x")
+        wrong = (y != 1) & (y != -1)
+        if wrong.any():
+            place = tuple(wrong.nonzero()[0].tolist())
+            fail("y", "labels +1 or -1", f"{y[place].item()} at index {place if len(place) > 1 else place[0]}")
+        ambient = x.shape[-1] if self.ambient_dim is None else positive_int(self.ambient_dim, "ambient_dim")
+        if ambient < x.shape[-1]:
+            fail("ambient_dim", f"at least the {x.shape[-1]} columns of x", ambient)
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", y.to(x))
+        object.__setattr__(self, "ambient_dim", ambient)
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return self.x.shape[-2]
+
+    @property
+    def d(self) -> int:
+        """Number of columns of ``x``: the dimension, or that of the span when ``ambient_dim`` is larger."""
+        return self.x.shape[-1]
+
+    @property
+    def gram(self) -> Tensor:
+        """Inner products ``⟨x_i, x_k⟩`` (..., n, n)."""
+        return self.x @ self.x.mT
+
+    @property
+    def norms(self) -> Tensor:
+        """``‖x_i‖`` (..., n)."""
+        return self.x.norm(dim=-1)
+
+    @property
+    def R_min(self) -> Tensor:
+        """Smallest norm (...)."""
+        return self.norms.amin(-1)
+
+    @property
+    def R_max(self) -> Tensor:
+        """Largest norm (...)."""
+        return self.norms.amax(-1)
+
+    @property
+    def R(self) -> Tensor:
+        """``R_max / R_min`` (...); infinite when a sample is zero."""
+        return self.R_max / self.R_min
+
+    @property
+    def p(self) -> Tensor:
+        """``max_{i≠k} |⟨x_i, x_k⟩|`` (...); 0 for a single sample."""
+        gram = self.gram
+        eye = torch.eye(self.n, dtype=torch.bool, device=gram.device)
+        return gram.abs().masked_fill(eye, 0).amax((-2, -1))
+
+    @property
+    def mu_hat(self) -> Tensor:
+        """``μ̂ = Σ_i y_i x_i`` (..., d), not normalised."""
+        return (self.y.unsqueeze(-1) * self.x).sum(-2)
+
+    @property
+    def positive(self) -> Tensor:
+        """Mask of the positive class I+ (..., n)."""
+        return self.y > 0
+
+    def to(self, *args, **kwargs) -> Dataset:
+        """The same data on another device or in another dtype (arguments as for ``Tensor.to``)."""
+        means = None if self.means is None else self.means.to(*args, **kwargs)
+        return replace(self, x=self.x.to(*args, **kwargs), y=self.y.to(*args, **kwargs), means=means)
+
+    def __repr__(self) -> str:
+        batch = f", batch {tuple(self.x.shape[:-2])}" if self.x.ndim > 2 else ""
+        where = f"d={self.d}" if self.d == self.ambient_dim else f"d={self.ambient_dim:,} held in {self.d} coordinates"
+        return f"Dataset(n={self.n}, {where}{batch}, {str(self.x.dtype).removeprefix('torch.')})"
+
+
+def _labels(n: int, positive: int | None) -> Tensor:
+    """``positive`` labels +1 first, then -1; as even as n allows by default, both classes present when n >= 2."""
+    count = (n + 1) // 2 if positive is None else positive_int(positive, "positive", least=0)
+    if count > n:
+        fail("positive", f"at most n = {n}", count)
+    return torch.cat([torch.ones(count), -torch.ones(n - count)]).to(torch.float64)
+
+
+def _store_full(space: str, n: int, d: int) -> bool:
+    if space not in ("auto", "full", "span"):
+        fail("space", "'auto', 'full' or 'span'", repr(space))
+    return space == "full" or (space == "auto" and n * d <= FULL_SPACE_LIMIT)
+
+
+def _gaussian_around(centres: Tensor, axes: int, d: int, space: str, stream: torch.Generator) -> tuple[Tensor, bool]:
+    """N(centre, I_d) rows for centres (n, axes) on the first coordinate axes of a suitable basis."""
+    n = centres.shape[0]
+    full = _store_full(space, n, d)
+    if full:
+        x = torch.randn(n, d, generator=stream, dtype=torch.float64)
+    else:
+        # Noise along the means' axes is plain; what is left is Gaussian in d - axes dimensions, seen in its own span.
+        along = torch.randn(n, axes, generator=stream, dtype=torch.float64)
+        x = torch.cat([along, gaussian_rows(n, d - axes, stream)], dim=-1) if d > axes else along
+    x[:, :axes] += centres
+    return x, full
+
+
+def gaussian(n: int, d: int, seed: int | None = 0, *, positive: int | None = None, space: str = "auto") -> Dataset:
+    """``n`` samples from N(0, I_d), labels as even as ``n`` allows (or ``positive`` of them +1).
+
+    The setting of Lemma 3.3 (F-3.3) with Σ = I. The cost does not depend on ``d``, which may be 10^12.
+    """
+    n, d = positive_int(n, "n"), positive_int(d, "d")
+    stream = generator(seed)
+    if _store_full(space, n, d):
+        x = torch.randn(n, d, generator=stream, dtype=torch.float64)
+    else:
+        x = gaussian_rows(n, d, stream)
+    return Dataset(x, _labels(n, positive), ambient_dim=d)
+
+
+def _flip(y: Tensor, noise: float, stream: torch.Generator) -> Tensor:
+    """Flip round(noise · n) labels, split between the classes as evenly as can be, never emptying a class."""
+    flips, positive = round(noise * y.numel()), int((y > 0).sum())
+    from_positive = min(positive, max((flips + 1) // 2, flips - (y.numel() - positive)))
+    flipped = y.clone()
+    for label, count in ((1.0, from_positive), (-1.0, flips - from_positive)):
+        members = (y == label).nonzero().flatten()
+        chosen = members[torch.randperm(len(members), generator=stream)[:count]]
+        flipped[chosen] = -label
+    if y.unique().numel() == 2 and flipped.unique().numel() < 2:
+        fail("label_noise", "noise that leaves both classes present", noise)
+    return flipped
+
+
+def gaussian_mixture(
+    n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | None = 0, *, positive: int | None = None, space: str = "auto"
+) -> Dataset:
+    """Two Gaussian clusters: ``x | c ~ c μ + N(0, I_d)`` with ``‖μ‖ = mean_norm``, then ``label_noise`` of the labels flipped (F-fig1).
+
+    ``μ`` is stored as ``means[0]``. The first axis is taken along ``μ``: rotating the basis changes no inner product.
+    """
+    n, d = positive_int(n, "n"), positive_int(d, "d")
+    check_positive(mean_norm, "mean_norm", zero=True)
+    probability(label_noise, "label_noise")
+    stream = generator(seed)
+    clusters = _labels(n, positive)
+    x, _ = _gaussian_around(mean_norm * clusters.unsqueeze(-1), 1, d, space, stream)
+    mean = torch.zeros(1, x.shape[-1], dtype=torch.float64)
+    mean[0, 0] = mean_norm
+    return Dataset(x, _flip(clusters, label_noise, stream), ambient_dim=d, means=mean)
+
+
+def xor(n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | None = 0, *, space: str = "auto") -> Dataset:
+    """2-XOR clusters (F-fig6): centres ±μ₁ labelled +1 and ±μ₂ labelled -1, ``μ₁ ⟂ μ₂``, ``‖μ‖ = mean_norm``, unit noise.
+
+    The four centres get as even a share of the ``n`` samples as ``n`` allows; ``means`` holds μ₁ and μ₂.
+    """
+    n, d = positive_int(n, "n"), positive_int(d, "d", least=2)
+    check_positive(mean_norm, "mean_norm", zero=True)
+    probability(label_noise, "label_noise")
+    stream = generator(seed)
+    y = _labels(n, None)
+    index = torch.arange(n)
+    side = torch.where(index % 2 == 0, 1.0, -1.0).to(torch.float64)
+    axis = (y < 0).long()
+    centres = torch.zeros(n, 2, dtype=torch.float64)
+    centres[index, axis] = mean_norm * side
+    x, _ = _gaussian_around(centres, 2, d, space, stream)
+    means = torch.zeros(2, x.shape[-1], dtype=torch.float64)
+    means[0, 0] = means[1, 1] = mean_norm
+    return Dataset(x, _flip(y, label_noise, stream), ambient_dim=d, means=means)
+
+
+def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
+    check_positive(norms, "norms")
+    values = torch.as_tensor(norms, dtype=torch.float64)
+    if values.ndim > 1 or (values.ndim == 1 and values.shape[0] != n):
+        fail("norms", f"one number or {n} of them", tuple(values.shape))
+    return values.expand(n)
+
+
+def orthogonal(n: int, d: int | None = None, norms: float | Sequence[float] = 1.0, *, positive: int | None = None, space: str = "auto") -> Dataset:
+    """Exactly orthogonal samples ``x_i = ‖x_i‖ e_i`` (p = 0), the setting of K-F.2 and K-F.3; needs ``d >= n`` (default n)."""
+    n = positive_int(n, "n")
+    return from_gram(torch.diag(_norms(norms, n) ** 2), d=d, positive=positive, space=space)
+
+
+SIGNS = ("oppose", "agree", "equal", "random")
+
+
+def correlated(
+    n: int,
+    d: int | None = None,
+    p: float = 0.0,
+    *,
+    signs: str = "oppose",
+    norms: float | Sequence[float] = 1.0,
+    positive: int | None = None,
+    seed: int | None = 0,
+    space: str = "auto",
+) -> Dataset:
+    """Samples whose inner products off the diagonal are all ``±p``, exactly; needs ``d >= n`` (default n).
+
+    ``signs`` says which: ``"oppose"`` is ``-p y_i y_k`` (samples lean towards the other class, the hard case of S-5),
+    ``"agree"`` is ``+p y_i y_k``, ``"equal"`` is ``+p`` throughout, ``"random"`` draws them.
+
+    Raises
+    ------
+    ValueError
+        When no such samples exist: the Gram matrix would have a negative eigenvalue (the message tells it).
+    """
+    n = positive_int(n, "n")
+    if not (p >= 0 and float(p) < float("inf")):
+        fail("p", "a finite number >= 0", p)
+    y = _labels(n, positive)
+    if signs == "random":
+        upper = torch.randint(0, 2, (n, n), generator=generator(seed)).to(torch.float64).mul(2).sub(1).triu(1)
+        pattern = upper + upper.mT
+    elif signs in SIGNS:
+        pattern = {"oppose": -torch.outer(y, y), "agree": torch.outer(y, y), "equal": torch.ones(n, n, dtype=torch.float64)}[signs]
+    else:
+        fail("signs", f"one of {SIGNS}", repr(signs))
+    gram = p * pattern
+    gram.diagonal().copy_(_norms(norms, n) ** 2)
+    return from_gram(gram, d=d, positive=positive, space=space)
+
+
+def from_gram(gram: Tensor, d: int | None = None, *, y: Tensor | None = None, positive: int | None = None, space: str = "auto") -> Dataset:
+    """Samples with a given Gram matrix (n, n), positive semidefinite; ``y`` defaults to labels as even as n allows."""
+    gram = as_float_tensor(gram, "gram").to(torch.float64)
+    finite(gram, "gram")
+    n = gram.shape[-1]
+    if gram.ndim != 2 or gram.shape != (n, n) or not torch.allclose(gram, gram.mT):
+        fail("gram", "a symmetric matrix", tuple(gram.shape))
+    d = n if d is None else positive_int(d, "d")
+    if d < n:
+        fail("d", f"at least n = {n} dimensions for {n} samples with prescribed inner products", d)
+    values, vectors = torch.linalg.eigh(gram)
+    if values[0] < -1e-12 * values[-1].abs():
+        fail("gram", "a positive semidefinite matrix (no vectors have these inner products)", f"smallest eigenvalue {values[0]:.3g}")
+    # Cholesky keeps a diagonal Gram matrix diagonal; the symmetric root serves the singular ones.
+    factor, info = torch.linalg.cholesky_ex(gram)
+    x = factor if info == 0 else vectors * values.clamp_min(0).sqrt()
+    if _store_full(space, n, d):
+        x = torch.nn.functional.pad(x, (0, d - n))
+    return Dataset(x, _labels(n, positive) if y is None else y, ambient_dim=d)
+
+
+def lemma_b8(epsilon: float = 1 / 72) -> Dataset:
+    """The three points of Lemma B.8 (F-B.8), whose KKT predictor z is not the max-margin one; the paper asks ε ≤ 1/72."""
+    if not 0 <= epsilon < 1:
+        fail("epsilon", "a number in [0, 1)", epsilon)
+    rest = (1 - epsilon**2) ** 0.5
+    x = torch.tensor([[-1.0, 0.0, 0.0], [epsilon, rest, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    return Dataset(x, torch.tensor([-1.0, 1.0, 1.0]))
+
+
+def digits(n: int | None = None, classes: tuple[int, int] = (3, 8), seed: int | None = 0, *, centre: bool = True) -> Dataset:
+    """Handwritten digits (8 × 8 pixels, ships with scikit-learn): ``classes[0]`` is +1, ``classes[1]`` is -1.
+
+    Pixels are scaled to [0, 1]; ``centre`` subtracts the mean image. ``n`` samples are drawn without replacement, evenly between
+    the classes. Needs scikit-learn.
+    """
+    from sklearn.datasets import load_digits
+
+    images, target = load_digits(return_X_y=True)
+    for label in classes:
+        if label not in range(10) or classes[0] == classes[1]:
+            fail("classes", "two different digits", classes)
+    stream = generator(seed)
+    rows = []
+    for position, label in enumerate(classes):
+        members = torch.from_numpy((target == label).nonzero()[0])
+        want = len(members) if n is None else (positive_int(n, "n", least=2) + 1 - position) // 2
+        if want > len(members):
+            fail("n", f"at most {2 * len(members)} samples of these classes", n)
+        rows.append(members[torch.randperm(len(members), generator=stream)[:want]])
+    x = torch.from_numpy(images).to(torch.float64)[torch.cat(rows)] / 16
+    if centre:
+        x = x - x.mean(0)
+    return Dataset(x, torch.cat([torch.ones(len(rows[0])), -torch.ones(len(rows[1]))]))
+

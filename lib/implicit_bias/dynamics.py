@@ -1,0 +1,155 @@
+r"""Gradient descent, stochastic gradient descent and gradient flow on the first layer, in the span of the data.
+
+All three run on the Gram matrices of :class:`implicit_bias.span.Span`: a step costs the same at any dimension, and the
+trajectory is the one the full-space iteration gives, to rounding. Batches (seeds, scales, step sizes, slopes, data sets) run
+as one tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from ._checks import fail, positive, positive_int
+from .data import Dataset
+from .flow import gradient_flow
+from .losses import Loss
+from .network import TwoLayer
+from .problem import Problem, Recorder
+from .stepper import Epochs, Stepper
+from .trajectory import Outcome, Trajectory
+
+__all__ = ["gradient_descent", "gradient_flow", "log_spaced", "sgd"]
+
+DIVERGED = 3.0
+"""A run counts as diverged when it ends with a loss e³ times the one it began with."""
+
+
+def log_spaced(last: int, count: int = 200) -> list[int]:
+    """About ``count`` whole steps from 0 to ``last``, log-spaced, both ends included."""
+    if last <= count:
+        return list(range(last + 1))
+    grid = torch.linspace(0, torch.tensor(float(last), dtype=torch.float64).log().item(), count, dtype=torch.float64).exp()
+    return sorted({0, last, *grid.round().long().tolist()})
+
+
+def _record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:
+    if record is None:
+        return log_spaced(steps)
+    wanted = sorted({int(step) for step in record})
+    if not wanted or wanted[0] < 0 or wanted[-1] > steps:
+        fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
+    return wanted
+
+
+def _ending(recorder: Recorder, steps: int) -> Outcome:
+    risen = recorder.log_loss[-1] - recorder.log_loss[0]
+    worst = float(risen.max())
+    if worst > DIVERGED:
+        count = int((risen > DIVERGED).sum())
+        which = "the loss" if risen.ndim == 0 else f"in {count} of {risen.numel()} runs the loss"
+        return Outcome("diverged", f"{which} ended e^{worst:.1f} times above its start after {steps} steps; try a smaller step size")
+    return Outcome("finished", f"ran {steps} steps")
+
+
+def gradient_descent(
+    net: TwoLayer,
+    data: Dataset,
+    step_size: float | Tensor,
+    steps: int,
+    loss: str | Loss = "logistic",
+    record: Sequence[int] | None = None,
+    *,
+    device: str = "auto",
+) -> Trajectory:
+    """``W(t+1) = W(t) - step_size · ∇L(W(t))``, full batch, the setting of F-4.2 (α) and K-4.1, K-4.3 (η).
+
+    Parameters
+    ----------
+    net : TwoLayer
+        The start ``W(0)``, in the coordinates of ``data``.
+    data : Dataset
+    step_size : float or (...) tensor
+        α, the same for all or one for each run of a batch.
+    steps : int
+        Number of updates.
+    loss : "logistic" or "exponential"
+    record : steps to keep, optional
+        Default: about 200, log-spaced, always 0 and the last.
+    device : str
+        ``"auto"`` runs large problems on a GPU when there is one; results come back to the data's device.
+
+    Returns
+    -------
+    Trajectory
+        A run that overflows ends early, with ``outcome.status == "non-finite"`` and everything recorded until then.
+
+    Raises
+    ------
+    ValueError
+        If net and data do not fit, ``step_size <= 0`` or ``steps < 0``.
+    """
+    return _descend(net, data, step_size, steps, loss, record, device, minibatches=None)
+
+
+def sgd(
+    net: TwoLayer,
+    data: Dataset,
+    step_size: float | Tensor,
+    steps: int,
+    batch_size: int,
+    seed: int | None = 0,
+    loss: str | Loss = "logistic",
+    record: Sequence[int] | None = None,
+    *,
+    device: str = "auto",
+) -> Trajectory:
+    """Stochastic gradient descent: each step uses ``batch_size`` samples drawn without replacement, epoch by epoch.
+
+    The other arguments and the result are those of :func:`gradient_descent`. Every run of a batch sees the same order of samples.
+    """
+    batch_size = positive_int(batch_size, "batch_size")
+    if batch_size > data.n:
+        fail("batch_size", f"at most n = {data.n}", batch_size)
+    return _descend(net, data, step_size, steps, loss, record, device, minibatches=Epochs(data.n, batch_size, seed))
+
+
+def _descend(
+    net: TwoLayer,
+    data: Dataset,
+    step_size: float | Tensor,
+    steps: int,
+    loss: str | Loss,
+    record: Sequence[int] | None,
+    device: str,
+    minibatches: Epochs | None,
+) -> Trajectory:
+    positive(step_size, "step_size")
+    steps = positive_int(steps, "steps", least=0)
+    wanted = _record_steps(record, steps)
+    problem = Problem.of(net, data, loss, device, step_size)
+    advance = Stepper(problem, step_size, minibatches)
+    recorder, seen = Recorder(problem), []
+    state = torch.zeros(problem.span.state_shape, dtype=problem.y.dtype, device=problem.y.device)
+    reached, outcome = 0, None
+    with torch.no_grad(), tqdm(total=steps, delay=5, unit="step", leave=False) as progress:
+        for target in wanted:
+            advance(state, target - reached)
+            progress.update(target - reached)
+            if not recorder.add(state):
+                where = f"between steps {reached} and {target}" if target else "at the start"
+                outcome = Outcome("non-finite", f"numbers overflowed {where}; the records end at step {reached}")
+                break
+            seen.append(target)
+            reached = target
+        else:
+            advance(state, steps - reached)
+            if not bool(torch.isfinite(state).all()):
+                outcome = Outcome("non-finite", f"numbers overflowed between steps {reached} and {steps}; the records end at step {reached}")
+    if not seen:
+        fail("net", "finite outputs on the data", "an overflow at the first record")
+    end = None if outcome or reached == steps else state
+    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome or _ending(recorder, steps), _end=end)

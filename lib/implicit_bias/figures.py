@@ -1,0 +1,152 @@
+"""The book's figures: results in, matplotlib figure out. No mathematics is done here.
+
+One style for all: Okabe and Ito's colours, which colour-blind readers tell apart, and a white ground that the pages turn dark when the reader's
+page is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from torch import Tensor
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "DIVERGING",
+    "boundary_slice",
+    "break_curves",
+    "gram_heat",
+    "guide",
+    "multiplier_interval",
+    "panels",
+    "sides_of_neurons",
+    "use_style",
+]
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6b6b6b"
+DIVERGING = LinearSegmentedColormap.from_list("orange-white-blue", [ORANGE, "#ffffff", BLUE])
+"""Orange for the negative class, blue for the positive one, white between."""
+
+STYLE = {
+    "figure.figsize": (7.2, 3.3),
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "font.size": 10.5,
+    "axes.titlesize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000"]),
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "mathtext.fontset": "cm",
+}
+
+
+def use_style() -> None:
+    """Set the book's style for every later figure, at twice the screen's resolution in notebooks."""
+    plt.rcParams.update(STYLE)
+    try:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("retina")
+    except ImportError:  # not in a notebook
+        pass
+
+
+def panels(count: int, height: float = 3.1, widths: Sequence[float] | None = None) -> tuple[Figure, np.ndarray]:
+    """A row of ``count`` axes in the book's width."""
+    return plt.subplots(1, count, figsize=(7.2, height), width_ratios=widths, squeeze=False)
+
+
+def colour_of(y: Tensor) -> list[str]:
+    """Blue for label +1, orange for -1."""
+    return [BLUE if label > 0 else ORANGE for label in y.tolist()]
+
+
+def gram_heat(axes: Sequence[Axes], grams: Sequence[Tensor], titles: Sequence[str]) -> None:
+    """Heat maps of Gram matrices (n, n), each divided by its largest entry, on one colour scale."""
+    for ax, gram, title in zip(axes, grams, titles):
+        image = ax.imshow(gram / gram.max(), cmap=DIVERGING, vmin=-1, vmax=1)
+        ax.set(title=title, xticks=[], yticks=[], xlabel="sample $k$", ylabel="sample $i$")
+        ax.grid(False)
+    ax.figure.colorbar(image, ax=list(axes), shrink=0.85, label=r"$\langle x_i,x_k\rangle / R_{\max}^2$")
+
+
+def sides_of_neurons(ax: Axes, along_v: Tensor, along_u: Tensor, y: Tensor) -> None:
+    """Samples by the sides of v and u they lie on: (y⟨v,x⟩, -y⟨u,x⟩), both positive where Theorem 3.2 puts them."""
+    reach = 1.15 * float(max(along_v.abs().max(), along_u.abs().max()))
+    low = min(-0.12 * reach, 1.15 * float(min(along_v.min(), along_u.min())))
+    ax.axhspan(low, 0, color="#e9e9e9", lw=0)
+    ax.axvspan(low, 0, color="#e9e9e9", lw=0)
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.axvline(0, color=GREY, lw=0.8)
+    markers = {1.0: "o", -1.0: "s"}
+    for label, name in ((1.0, "$y=+1$"), (-1.0, "$y=-1$")):
+        chosen = y == label
+        ax.scatter(along_v[chosen], along_u[chosen], c=BLUE if label > 0 else ORANGE, marker=markers[label], s=42, label=name, zorder=3)
+    ax.set(xlim=(low, reach), ylim=(low, reach), xlabel=r"$y_i\langle v,x_i\rangle$", ylabel=r"$-y_i\langle u,x_i\rangle$")
+    ax.set_title("sides of $v$ and $u$ (grey: wrong)")
+    ax.legend(loc="upper left", handletextpad=0.2)
+
+
+def multiplier_interval(ax: Axes, share: Tensor, low: float, high: float, y: Tensor) -> None:
+    """Multipliers ``λ_i`` in units of their bounds' scale, with the open interval that item 3 gives them."""
+    index = np.arange(len(share))
+    ax.axhspan(low, high, color=SKY, alpha=0.22, lw=0)
+    for bound in (low, high):
+        ax.axhline(bound, color=GREY, lw=1, ls="--")
+    ax.scatter(index, share, c=colour_of(y), s=42, zorder=3)
+    ax.set(yscale="log", xlabel="sample $i$", xticks=index if len(index) <= 12 else [], title=r"$\lambda_i R_{\max}^2$ in its interval")
+    # The interval and every multiplier stay in view, whatever the sliders do.
+    smallest = min(low, float(share[share > 0].min()) if bool((share > 0).any()) else low)
+    ax.set_ylim(smallest / 1.6, max(high, float(share.max())) * 1.6)
+
+
+def boundary_slice(ax: Axes, horizontal: Tensor, vertical: Tensor, f: Tensor, points: Tensor, y: Tensor, title: str) -> None:
+    """A network's output on a plane of inputs, its zero line, and samples lying in that plane (k, 2)."""
+    largest = float(f.abs().max())
+    ax.imshow(
+        f / largest,
+        origin="lower",
+        extent=(float(horizontal[0]), float(horizontal[-1]), float(vertical[0]), float(vertical[-1])),
+        cmap=DIVERGING,
+        vmin=-1,
+        vmax=1,
+        alpha=0.75,
+    )
+    ax.contour(horizontal, vertical, f, levels=[0.0], colors="black", linewidths=1.6)
+    for label, marker in ((1, "o"), (-1, "s")):
+        chosen = y == label
+        ax.scatter(*points[chosen].T, c=BLUE if label > 0 else ORANGE, marker=marker, s=60, edgecolors="white", zorder=3)
+    ax.set(title=title, xticks=[], yticks=[], aspect="equal")
+    ax.grid(False)
+
+
+def guide(ax: Axes, clock: Tensor, constant: float, power: float, label: str) -> None:
+    """A dashed power law ``constant · clock^power`` to hold data against."""
+    ax.plot(clock, constant * np.asarray(clock) ** power, color="black", ls="--", lw=1.1, label=label, zorder=1)
+
+
+def break_curves(ax: Axes, P: Tensor, curves: dict[str, Tensor], marks: dict[str, float]) -> None:
+    """How far parts of items 1 to 3 are from failing as correlation P grows (1 at P = 0, 0 where they fail), with marked values of P."""
+    for (name, values), style in zip(curves.items(), ("-", "--", "-.", ":")):
+        ax.plot(P, values, ls=style, label=name)
+    ax.axhline(0, color="black", lw=0.9)
+    for name, place in marks.items():
+        ax.axvline(place, color=GREY, lw=1, ls=":")
+        ax.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), rotation=40, fontsize=9, color="#333333")
+    ax.set(xlabel=r"$P = p(n-1)/R_{\min}^2$", ylabel="distance from failing", ylim=(-0.35, 1.05))
+    ax.legend()

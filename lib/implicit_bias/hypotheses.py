@@ -1,0 +1,157 @@
+r"""The hypotheses of each theorem as computed objects: left side, right side, slack ``lhs/rhs`` (holds iff ≥ 1).
+
+``C_R = 10 R²/γ² + 10`` throughout, and ``p = max_{i≠k} |⟨x_i, x_k⟩|``. A zero sample gives slack 0; orthogonal data give slack ∞.
+K leaves its constant C unspecified ("large enough"): here it is a parameter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ._checks import fail, gamma_in_range, positive, positive_int
+from .data import Dataset
+
+__all__ = ["A1", "A2", "H_3_2", "H_4_2", "H_K4_1", "H_K4_3", "H_S1", "Hypothesis", "loss_ratio_constant"]
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """An inequality ``lhs ≥ rhs`` with its ``slack = lhs/rhs`` (...); ``parts`` when several must hold, the slack then the smallest."""
+
+    name: str
+    statement: str
+    lhs: Tensor
+    rhs: Tensor
+    parts: tuple[Hypothesis, ...] = ()
+
+    @property
+    def slack(self) -> Tensor:
+        """``lhs / rhs`` (...): 0 when lhs is 0, ∞ when only rhs is."""
+        own = torch.where(self.lhs > 0, self.lhs / self.rhs, torch.zeros_like(self.lhs))
+        for part in self.parts:
+            own = torch.minimum(own, part.slack)
+        return own
+
+    @property
+    def holds(self) -> Tensor:
+        """Whether the slack is at least 1 (...)."""
+        return self.slack >= 1
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.statement}, slack {float(self.slack.min()):.4g}"
+
+
+def _make(name: str, statement: str, lhs: object, rhs: object, parts: tuple[Hypothesis, ...] = ()) -> Hypothesis:
+    lhs, rhs = torch.as_tensor(lhs, dtype=torch.float64), torch.as_tensor(rhs, dtype=torch.float64)
+    return Hypothesis(name, statement, *torch.broadcast_tensors(lhs, rhs), parts)
+
+
+def _bound(constant: object, data: Dataset, *, squared_ratio: bool) -> Tensor:
+    """``constant · R² n p``, 0 for orthogonal data even where R is infinite."""
+    p = data.p.double()
+    size = torch.as_tensor(constant, dtype=torch.float64) * data.n * p * (data.R.double() ** 2 if squared_ratio else 1.0)
+    return torch.where(p == 0, torch.zeros_like(size), size)
+
+
+def loss_ratio_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
+    """``C_R = 10 R²/γ² + 10`` (...), the bound of F-E.4 on the ratio of losses."""
+    gamma_in_range(gamma)
+    return 10 * data.R.double() ** 2 / torch.as_tensor(gamma, dtype=torch.float64) ** 2 + 10
+
+
+def H_3_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
+    """F-3.2's condition on the data: ``R_min² ≥ 3 γ⁻³ R² n p``."""
+    gamma_in_range(gamma)
+    cube = torch.as_tensor(gamma, dtype=torch.float64) ** 3
+    return _make("H-3.2", "R_min² ≥ 3 γ⁻³ R² n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=True))
+
+
+def H_S1(data: Dataset, gamma: float | Tensor) -> Hypothesis:
+    """S-1's weaker condition, which is enough: ``R_min² ≥ 3 γ⁻³ n p``."""
+    gamma_in_range(gamma)
+    cube = torch.as_tensor(gamma, dtype=torch.float64) ** 3
+    return _make("H-S1", "R_min² ≥ 3 γ⁻³ n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=False))
+
+
+def H_4_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
+    """F-4.2's condition on the data: ``R_min² ≥ 5 γ⁻² C_R n p``."""
+    gamma_in_range(gamma)
+    factor = 5 / torch.as_tensor(gamma, dtype=torch.float64) ** 2 * loss_ratio_constant(data, gamma)
+    return _make("H-4.2", "R_min² ≥ 5 γ⁻² C_R n p", data.R_min.double() ** 2, _bound(factor, data, squared_ratio=False))
+
+
+def A1(data: Dataset, gamma: float | Tensor, H: float | Tensor, step_size: float | Tensor) -> Hypothesis:
+    """F-4.2's condition on the step: ``α ≤ γ² / (5 n R_max² R² C_R max(1, H))``; lhs is the bound, rhs is α."""
+    gamma_in_range(gamma)
+    positive(step_size, "step_size")
+    positive(H, "H", zero=True)
+    H = torch.as_tensor(H, dtype=torch.float64).clamp_min(1)
+    gamma = torch.as_tensor(gamma, dtype=torch.float64)
+    below = 5 * data.n * data.R_max.double() ** 2 * data.R.double() ** 2 * loss_ratio_constant(data, gamma) * H
+    return _make("A1", "α ≤ γ² / (5 n R_max² R² C_R max(1, H))", gamma**2 / below, step_size)
+
+
+def A2(
+    data: Dataset, gamma: float | Tensor, m: int, step_size: float | Tensor, scale: float | Tensor, delta: float = 0.01
+) -> Hypothesis:
+    """F-4.2's condition on the initialisation: ``ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))``; lhs is the bound, rhs is ω."""
+    gamma_in_range(gamma)
+    m = positive_int(m, "m")
+    positive(step_size, "step_size")
+    positive(scale, "scale", zero=True)
+    _delta(delta)
+    gamma, step = torch.as_tensor(gamma, dtype=torch.float64), torch.as_tensor(step_size, dtype=torch.float64)
+    root = (torch.tensor(4.0 * m / delta, dtype=torch.float64).log() * m * data.ambient_dim).sqrt()
+    bound = step * gamma**2 * data.R_min.double() / (72 * data.R.double() * loss_ratio_constant(data, gamma) * data.n * root)
+    return _make("A2", "ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))", bound, scale)
+
+
+def H_K4_1(
+    data: Dataset,
+    gamma: float | Tensor,
+    m: int,
+    step_size: float | Tensor,
+    scale: float | Tensor,
+    C: float = 1.0,
+    delta: float = 0.01,
+) -> Hypothesis:
+    """K-4.1's conditions (m neurons of each sign): data ``R_min² ≥ C R² γ⁻⁴ n p``, step ``η ≤ nm/(C R_max²)``, scale ``σ₀ ≤ γ/(C R_max √log(mn/δ))``."""
+    gamma_in_range(gamma)
+    gamma = torch.as_tensor(gamma, dtype=torch.float64)
+    parts = _K_step_and_scale(data, gamma, m, step_size, scale, C, delta)
+    return _make(
+        "H-K4.1", "R_min² ≥ C R² γ⁻⁴ n p (and step, scale)", data.R_min.double() ** 2, _bound(C / gamma**4, data, squared_ratio=True), parts
+    )
+
+
+def H_K4_3(
+    data: Dataset, m: int, step_size: float | Tensor, scale: float | Tensor, C: float = 1.0, delta: float = 0.01
+) -> Hypothesis:
+    """K-4.3's conditions (ReLU): data ``R_min² ≥ C R² n p``, width ``m ≥ C log(n/δ)``, step as in K-4.1, scale ``σ₀ ≤ 1/(C R_max √log(mn/δ))``."""
+    parts = _K_step_and_scale(data, torch.tensor(1.0, dtype=torch.float64), m, step_size, scale, C, delta)
+    width = _make("width", "m ≥ C log(n/δ)", m, C * torch.tensor(data.n / delta, dtype=torch.float64).log())
+    return _make(
+        "H-K4.3", "R_min² ≥ C R² n p (and width, step, scale)", data.R_min.double() ** 2, _bound(C, data, squared_ratio=True), (*parts, width)
+    )
+
+
+def _K_step_and_scale(
+    data: Dataset, gamma: Tensor, m: int, step_size: object, scale: object, C: float, delta: float
+) -> tuple[Hypothesis, Hypothesis]:
+    m = positive_int(m, "m")
+    positive(step_size, "step_size")
+    positive(scale, "scale", zero=True)
+    positive(C, "C")
+    _delta(delta)
+    R_max = data.R_max.double()
+    root = torch.tensor(m * data.n / delta, dtype=torch.float64).log().sqrt()
+    step = _make("step", "η ≤ nm / (C R_max²)", data.n * m / (C * R_max**2), step_size)
+    return step, _make("scale", "σ₀ ≤ γ / (C R_max √log(mn/δ))", gamma / (C * R_max * root), scale)
+
+
+def _delta(delta: float) -> None:
+    if not 0 < delta < 1:
+        fail("delta", "a probability in (0, 1)", delta)

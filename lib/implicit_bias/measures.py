@@ -1,0 +1,111 @@
+r"""What is measured on a network or a run: ranks, margins, loss ratio, patterns, decomposition, gradients."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from . import losses
+from ._checks import as_float_tensor, fail
+from .data import Dataset
+from .losses import Loss
+from .network import TwoLayer
+
+__all__ = [
+    "activation_pattern",
+    "direction_distance",
+    "gradient",
+    "gradient_gram",
+    "loss_ratio",
+    "margins",
+    "proxy_pl_ratio",
+    "rho",
+    "stable_rank",
+]
+
+
+def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
+    """``‖W‖_F² / ‖W‖_2²`` (...) of a matrix (..., m, d), or of a network's first layer, frozen part included (F, Definition 4.1).
+
+    Both norms come from the singular values, at full precision: no tolerance is involved. A zero matrix has none: NaN.
+    """
+    if isinstance(weights, TwoLayer):
+        return (weights.frobenius() / weights.spectral()) ** 2
+    weights = as_float_tensor(weights, "weights")
+    if weights.ndim < 2:
+        fail("weights", "a matrix (..., m, d)", tuple(weights.shape))
+    values = torch.linalg.svdvals(weights)
+    return (values / values[..., :1]).square().sum(-1)
+
+
+def margins(net: TwoLayer, data: Dataset) -> Tensor:
+    """``y_i f(x_i; W)`` (..., n)."""
+    return data.y * net(data.x)
+
+
+def loss_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
+    """``max_{i,j} g_i/g_j`` (...), ``g = -ℓ'`` at each sample, from its logarithm (F-E.4)."""
+    log_g = losses.get(loss).log_g(margins(net, data))
+    return (log_g.amax(-1) - log_g.amin(-1)).exp()
+
+
+def activation_pattern(net: TwoLayer, data: Dataset) -> Tensor:
+    """Whether ``⟨w_j, x_i⟩ >= 0`` (..., m, n): which side of each sample every neuron is on (K-5.6)."""
+    return net.preactivations(data.x) >= 0
+
+
+def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
+    """``ρ_ji`` (..., m, n) with ``w_j = w_j(0) + Σ_i ρ_ji x_i/‖x_i‖²`` (K-5.1), from the weights alone.
+
+    Raises
+    ------
+    ValueError
+        If the samples are linearly dependent, where ρ is not unique.
+    """
+    norms = data.norms.unsqueeze(-1)
+    directions = data.x / norms
+    correlation = directions @ directions.mT
+    if not bool((norms > 0).all()) or not bool((torch.linalg.matrix_rank(correlation, hermitian=True) == data.n).all()):
+        fail("data", "linearly independent samples (rho is not unique otherwise)", "dependent ones")
+    moved = (net.weights - initial.weights) @ directions.mT
+    return torch.linalg.solve(correlation, moved.mT).mT * norms.mT
+
+
+def gradient(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
+    """``∇L(W)`` (..., m, d), with φ'(0) = 1."""
+    z = net.preactivations(data.x)
+    g = losses.get(loss).g(margins(net, data))
+    pull = net.a.unsqueeze(-1) * net.activation.derivative(z) * (data.y * g).unsqueeze(-2)
+    return -(pull @ data.x) / data.n
+
+
+def gradient_gram(net: TwoLayer, data: Dataset) -> Tensor:
+    """``⟨∇f_i, ∇f_k⟩ = ⟨x_i,x_k⟩ Σ_j a_j² φ'_ij φ'_kj`` (..., n, n) (F-E.5, F-E.6)."""
+    slopes = net.a.unsqueeze(-1) * net.activation.derivative(net.preactivations(data.x))
+    return data.gram * (slopes.mT @ slopes)
+
+
+def proxy_pl_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
+    """``‖∇L(W)‖_F / G(W)`` (...), ``G = (1/n) Σ_i g_i``: the left side of the proxy-PL inequality (F-D.2, F-E.14, S-4)."""
+    g = losses.get(loss).g(margins(net, data)).mean(-1)
+    return gradient(net, data, loss).flatten(-2).norm(dim=-1) / g
+
+
+def direction_distance(net: TwoLayer, other: TwoLayer) -> Tensor:
+    """``‖W/‖W‖_F - V/‖V‖_F‖_F`` (...), frozen parts included (orthogonal to each other unless one's Gram matrix is a multiple of the other's)."""
+    ours, theirs = net.frobenius()[..., None, None], other.frobenius()[..., None, None]
+    inside = (net.weights / ours - other.weights / theirs).square().sum((-2, -1))
+    frozen = [
+        torch.zeros(()) if one.frozen_gram is None else one.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1) / one.frobenius() ** 2
+        for one in (net, other)
+    ]
+    outside = (frozen[0].sqrt() - frozen[1].sqrt()).square() if _parallel(net, other) else frozen[0] + frozen[1]
+    return (inside + outside).sqrt()
+
+
+def _parallel(net: TwoLayer, other: TwoLayer) -> bool:
+    """Whether the frozen parts of two networks are multiples of each other, as those of one run's are."""
+    if net.frozen_gram is None or other.frozen_gram is None or net.m != other.m:
+        return False
+    ours, theirs = ((F.frozen_gram / F.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]) for F in (net, other))
+    return torch.allclose(ours, theirs.to(ours))

@@ -1,0 +1,154 @@
+r"""Descent steps, many at a time.
+
+With a kinked activation, as long as no ``⟨w_j, x_i⟩`` changes sign, the slopes ``D_ji = a_j φ'(⟨w_j, x_i⟩)`` are constant and
+the n outputs obey a recursion among themselves. With ``p_i = -y_i f(x_i)``, minus the margin, and ``G_i = g(-p_i)``,
+
+.. math:: p(t+1) = p(t) - M G(t), \qquad M_{ik} = \tfrac{α}{n} y_i y_k ⟨x_i, x_k⟩ \sum_j D_{ji} D_{jk},
+          \qquad c_{jk}(t) = c_{jk}(0) + \tfrac{α}{n} D_{jk} y_k Γ_k(t), \quad Γ(t) = \sum_{s<t} G(s).
+
+With minibatches, the entries of ``G`` outside them are 0. So :meth:`Stepper.leap` iterates on n numbers, at a cost that does
+not depend on m, and moves the state once. That nothing
+changed sign is proved afterwards, and cheaply, because ``g > 0`` makes every ``Γ_k`` increase: see :meth:`Stepper.keeps_signs`.
+Where the proof fails, and for smooth activations, :meth:`Stepper.step` takes the steps one by one. Both give the same trajectory.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+
+import torch
+from torch import Tensor
+
+from .losses import EXPONENTIAL, LOGISTIC
+from .problem import Problem
+from .span import generator
+
+__all__ = ["Epochs", "Stepper"]
+
+RATES = {LOGISTIC: torch.sigmoid, EXPONENTIAL: torch.exp}
+"""``g(-p)``, positive, for the losses known here."""
+
+SHORTEST, LONGEST = 8, 1024
+"""Steps in a leap: a shorter one costs more than its steps, a longer one saves little more."""
+
+
+class Epochs:
+    """Successive minibatches: index tensors drawn without replacement; the incomplete one at the end of an epoch is dropped."""
+
+    def __init__(self, n: int, batch_size: int, seed: int | None) -> None:
+        self.n, self.batch_size, self.stream = n, batch_size, generator(seed)
+        self.queue: list[Tensor] = []
+
+    def ahead(self, count: int) -> list[Tensor]:
+        """The next ``count`` minibatches, which stay in the queue."""
+        while len(self.queue) < count:
+            order = torch.randperm(self.n, generator=self.stream)
+            self.queue += order[: self.n - self.n % self.batch_size].split(self.batch_size)
+        return self.queue[:count]
+
+    def drop(self, count: int) -> None:
+        """Take ``count`` minibatches off the queue."""
+        del self.queue[:count]
+
+
+class Stepper:
+    """Moves a state (..., m, k) in place by any number of descent steps."""
+
+    def __init__(self, problem: Problem, step_size: float | Tensor, minibatches: Epochs | None) -> None:
+        self.problem, self.span, self.minibatches = problem, problem.span, minibatches
+        n, samples = problem.data.n, problem.data.n if minibatches is None else minibatches.batch_size
+        # Everything constant along the run is folded into y once.
+        self.minus_y, self.signed_step = -problem.y, problem.y * (problem.per_run(step_size) / samples)
+        self.add_product = torch.baddbmm if problem.batch else torch.addmm
+        self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
+        # Within a leap a step reads n² numbers, and outside it multiplies m·n·samples: the latter are about ten times cheaper.
+        self.leaps = problem.activation.homogeneous and not self.span.coordinates and problem.loss in RATES
+        self.leaps = self.leaps and 10 * n <= problem.net.m * samples
+
+    def __call__(self, state: Tensor, count: int) -> None:
+        size = walk = SHORTEST
+        while count:
+            taken = self.leap(state, min(size, count)) if self.leaps and count >= SHORTEST else 0
+            if taken:
+                size, walk = min(2 * taken, LONGEST), SHORTEST
+            else:
+                # Signs are changing: walk, and the farther the more often this happens.
+                taken, size, walk = min(walk, count), SHORTEST, min(2 * walk, LONGEST)
+                for _ in range(taken):
+                    self.step(state)
+            count -= taken
+
+    def outputs(self, state: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Preactivations and slopes ``a_j φ'`` (..., m, n), and ``p`` (..., 1, n), of all samples or those chosen."""
+        activation, a = self.problem.activation, self.problem.a
+        constant = self.span.preactivation, self.span.readout, self.minus_y
+        start, readout, minus_y = constant if chosen is None else (tensor[..., chosen] for tensor in constant)
+        z = self.add_product(start, state, readout)
+        slopes = activation.derivative(z).mul_(a)
+        value = slopes * z if activation.homogeneous else activation.value(z).mul_(a)
+        return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
+
+    def step(self, state: Tensor) -> None:
+        """One step, whatever the activation."""
+        if self.minibatches is not None:
+            return self.minibatch_step(state)
+        _, slopes, p = self.outputs(state)
+        g = self.rate(p) * self.signed_step
+        if self.span.coordinates:
+            state += (slopes * g) @ self.span.x
+        else:
+            state.addcmul_(slopes, g)
+
+    def minibatch_step(self, state: Tensor) -> None:
+        """One step on the next minibatch, at the cost of its samples only."""
+        chosen = self.minibatches.ahead(1)[0].to(state.device)
+        self.minibatches.drop(1)
+        _, slopes, p = self.outputs(state, chosen)
+        pull = slopes.mul_(self.rate(p) * self.signed_step[..., chosen])
+        if self.span.coordinates:
+            state += pull @ self.span.x[..., chosen, :]
+        else:
+            state[..., chosen] += pull
+
+    def leap(self, state: Tensor, count: int) -> int:
+        """Up to ``count`` steps with every sign held fixed; returns how many, 0 when a sign might change too soon."""
+        z, slopes, p = self.outputs(state)
+        pull = slopes * self.signed_step
+        back = (slopes.mT @ pull) * self.span.readout * self.minus_y.mT
+        history = self.recursion(p, back, count)
+        while count >= SHORTEST:
+            change = pull * history[:count].sum(0)
+            if self.keeps_signs(z, change):
+                state += change
+                if self.minibatches is not None:
+                    self.minibatches.drop(count)
+                return count
+            count //= 4
+        return 0
+
+    def recursion(self, p: Tensor, back: Tensor, count: int) -> Tensor:
+        """``G`` (count, ..., 1, n) along ``p ← p + G back`` from ``p`` (..., 1, n); ``back`` is -M (..., n, n), symmetric."""
+        history = p.new_empty(count, *p.shape)
+        for g, mask in zip(history, repeat(None) if self.minibatches is None else self.indicators(count)):
+            self.rate(p, out=g)
+            if mask is not None:
+                g *= mask
+            self.add_product(p, g, back, out=p)
+        return history
+
+    def indicators(self, count: int) -> Tensor:
+        """Which samples (count, n) are in the next ``count`` minibatches: 1 or 0."""
+        rows = torch.zeros(count, self.problem.data.n, dtype=self.signed_step.dtype)
+        rows.scatter_(1, torch.stack(self.minibatches.ahead(count)), 1)
+        return rows.to(self.signed_step.device)
+
+    def keeps_signs(self, z: Tensor, change: Tensor) -> bool:
+        """Whether no preactivation changes sign while the state moves by ``change``, each ``Γ_k`` increasing from 0.
+
+        On the way ``⟨w_j, x_i⟩ = z_ji + Σ_k θ_k change_jk ⟨x_k, x_i⟩`` with every ``θ_k`` in [0, 1]: an interval around
+        ``z + ½ change @ gram`` of radius ``½ |change| @ |gram|``. Overflow (a NaN) fails.
+        """
+        gram = self.span.readout
+        centre = self.add_product(z, change, gram, alpha=0.5)
+        radius = (change.abs() @ gram.abs()).mul_(0.5)
+        return bool(((centre >= radius) | (centre < -radius)).all())

@@ -1,0 +1,77 @@
+"""The book's texts, notebooks and addresses agree."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "book/tools"
+TEXTS = sorted((ROOT / "book/text").glob("*.md"))
+
+
+def load(name):
+    """One of the book's tools, as a module."""
+    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def check(tool):
+    """Run a tool's own --check."""
+    return subprocess.run([sys.executable, TOOLS / tool, "--check"], capture_output=True, text=True)
+
+
+def test_every_text_has_its_notebook():
+    done = check("notebooks.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_address_is_the_same_everywhere():
+    done = check("address.py")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_address_stands_nowhere_else():
+    """What no tool rewrites would go stale when the book moves."""
+    address = load("address")
+    owner, name = address.address()
+    carriers = {path for path, _ in address.places()} | {ROOT / "_config.yml"}
+    others = {*(ROOT / "book").rglob("*.*"), *(ROOT / "lib").rglob("*.py")} - carriers
+    assert not [p for p in others if f"{owner}/{name}".encode() in p.read_bytes()]
+
+
+def test_a_new_address_reaches_every_form():
+    address = load("address")
+    old = (
+        "https://github.com/a--b/c https://github.com/a--b/c.git git+https://github.com/a--b/c\n"
+        "[x](https://a--b.github.io/c/book/x.html) https://github.com/a--b/c/actions/workflows/t.yml/badge.svg\n"
+        "https://colab.research.google.com/github/a--b/c/blob/main/book/x.ipynb"
+    )
+    new = address.front_page(old, "me", "my.book")
+    assert new == old.replace("a--b/c", "me/my.book").replace("a--b.github.io/c", "me.github.io/my.book")
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda p: p.stem)
+def test_the_colab_cell_does_nothing_outside_colab(text):
+    """It is the first code cell, shows nothing, and does not name a version of torch."""
+    cells = json.loads((ROOT / "book" / f"{text.stem}.ipynb").read_text())["cells"]
+    code = next(c for c in cells if c["cell_type"] == "code")
+    assert code["metadata"]["tags"] == ["remove-cell", "colab-bootstrap"]
+    assert code["outputs"] == []
+    assert "torch=" not in "".join(code["source"])
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda p: p.stem)
+def test_notebooks_were_written_by_the_tool(text):
+    """Else the next run would change them: numbered cells, no timings, no failed cell, no memory address."""
+    source = (ROOT / "book" / f"{text.stem}.ipynb").read_text()
+    notebook = json.loads(source)
+    assert [c["id"] for c in notebook["cells"]] == [f"cell-{i}" for i in range(len(notebook["cells"]))]
+    outputs = [o for c in notebook["cells"] for o in c.get("outputs", [])]
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+    assert '"execution": {' not in source

@@ -1,0 +1,168 @@
+import math
+
+import implicit_bias as ib
+import literal
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from implicit_bias import measures
+
+
+@given(seed=st.integers(0, 9999), m=st.integers(1, 6), d=st.integers(1, 6), scale=st.floats(1e-150, 1e150))
+def test_stable_rank_lies_between_one_and_the_rank_and_forgets_the_scale(seed, m, d, scale):
+    weights = torch.randn(m, d, generator=ib.span.generator(seed), dtype=torch.float64)
+    rank = measures.stable_rank(weights)
+    assert 1 - 1e-12 <= rank <= min(m, d) + 1e-12
+    assert rank.item() == pytest.approx(literal.stable_rank(weights), rel=1e-12)
+    assert measures.stable_rank(scale * weights).item() == pytest.approx(rank.item(), rel=1e-10)
+    rotation, _ = torch.linalg.qr(torch.randn(d, d, dtype=torch.float64))
+    assert measures.stable_rank(weights @ rotation).item() == pytest.approx(rank.item(), rel=1e-12)
+
+
+def test_stable_rank_of_known_matrices():
+    assert measures.stable_rank(torch.eye(5)) == 5
+    assert measures.stable_rank(torch.ones(4, 7)).item() == pytest.approx(1, abs=1e-6)
+    assert measures.stable_rank(torch.diag(torch.tensor([2.0, 1.0]))) == 1.25
+    assert measures.stable_rank(torch.zeros(2, 2)).isnan()
+    assert measures.stable_rank([[1, 0], [0, 1]]) == 2
+
+
+@pytest.mark.parametrize("space", ["full", "span"])
+def test_stable_rank_of_a_network_is_that_of_its_first_layer(space):
+    data = ib.data.gaussian(4, 30, space=space)
+    net = ib.TwoLayer.init(data, 3, 3, ib.relu(), 1.0)
+    values = torch.linalg.eigvalsh(net.weight_gram())
+    assert measures.stable_rank(net).item() == pytest.approx((values.sum() / values[-1]).item(), rel=1e-12)
+    if space == "full":
+        assert measures.stable_rank(net).item() == pytest.approx(literal.stable_rank(net.weights), rel=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (9, 3)])
+def test_gradient_is_the_loop_over_neurons_and_samples(shape, activation, loss):
+    data = ib.data.gaussian(*shape, seed=3)
+    net = ib.TwoLayer.init(data, 3, 2, activation, 0.5)
+    exact = literal.loop_gradient(net.weights, net.a, activation.name, float(activation.gamma), data.x, data.y, loss)
+    torch.testing.assert_close(measures.gradient(net, data, loss), exact, rtol=1e-12, atol=1e-14)
+    step = literal.autograd_descent(
+        net.weights, net.a, activation.name, activation.gamma, data.x, data.y, 1.0, 1, loss
+    )[1]
+    torch.testing.assert_close(net.weights - step, exact, rtol=1e-11, atol=1e-13)
+
+
+def test_gradient_at_zero_weights_takes_slope_one():
+    data = ib.data.gaussian(3, 4)
+    net = ib.TwoLayer(torch.zeros(2, 4), [1.0, -1.0], ib.relu())
+    torch.testing.assert_close(measures.gradient(net, data)[0], -data.mu_hat / 6)
+
+
+def test_margins_and_pattern(activation):
+    data = ib.data.gaussian(4, 6)
+    net = ib.TwoLayer.init(data, 2, 2, activation, 1.0)
+    assert measures.margins(net, data).equal(data.y * net(data.x))
+    signs = [[sum(w * c for w, c in zip(row, x)) >= 0 for x in data.x.tolist()] for row in net.weights.tolist()]
+    assert measures.activation_pattern(net, data).tolist() == signs
+
+
+def test_loss_ratio_is_exact_where_the_losses_underflow():
+    data = ib.Dataset([[1000.0], [-2000.0]], [1, -1])
+    net = ib.TwoLayer([[1.0], [-1.0]], [1.0, -1.0], ib.leaky_relu(1.0))
+    q = measures.margins(net, data)
+    assert q.tolist() == [2000, 4000]
+    assert measures.loss_ratio(net.scaled(0.01), data).item() == pytest.approx((1 + math.exp(40)) / (1 + math.exp(20)))
+    assert measures.loss_ratio(net.scaled(0.3), data).item() == pytest.approx(math.exp(600), rel=1e-10)
+    assert measures.loss_ratio(net.scaled(1e-3), data, "exponential").item() == pytest.approx(math.exp(2), rel=1e-12)
+
+
+@given(seed=st.integers(0, 999))
+def test_loss_ratio_is_at_least_one_and_the_largest_quotient(seed):
+    data = ib.data.gaussian(5, 4, seed)
+    net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.4), 1.0, seed=seed)
+    g = ib.losses.LOGISTIC.g(measures.margins(net, data))
+    assert measures.loss_ratio(net, data).item() == pytest.approx(max(a / b for a in g.tolist() for b in g.tolist()))
+
+
+@pytest.mark.parametrize("space", ["full", "span"])
+def test_rho_rebuilds_the_weights(space):
+    data = ib.data.gaussian(5, 12, space=space)
+    net = ib.TwoLayer.init(data, 3, 3, ib.leaky_relu(0.2), 0.1, output="1/m")
+    run = ib.gradient_descent(net, data, 0.5, 30)
+    rho = measures.rho(run.final, net, data)
+    torch.testing.assert_close(net.weights + (rho / data.norms.square()) @ data.x, run.final.weights)
+    sign = torch.outer(net.a.sign(), data.y)
+    assert (rho * sign > 0).all()
+
+
+def test_rho_of_one_step_is_the_update_of_K_5_2():
+    data = ib.data.gaussian(4, 9)
+    net = ib.TwoLayer.init(data, 3, 3, ib.leaky_relu(0.2), 0.1, output="1/m")
+    rho = measures.rho(ib.gradient_descent(net, data, 0.7, 1).final, net, data)
+    g = 1 / (1 + (data.y * net(data.x)).exp())
+    slopes = torch.where(net.weights @ data.x.T >= 0, 1.0, 0.2).double()
+    update = torch.outer(net.a.sign(), data.y) * 0.7 / (4 * 3) * g * slopes * data.norms.square()
+    torch.testing.assert_close(rho, update, rtol=1e-10, atol=1e-14)
+
+
+def test_rho_of_dependent_samples_is_refused(rejects):
+    data = ib.Dataset([[1.0, 0.0], [2.0, 0.0]], [1, -1])
+    net = ib.TwoLayer(torch.ones(2, 2), [1.0, -1.0], ib.relu())
+    with rejects("data", "independent"):
+        measures.rho(net, net, data)
+
+
+def test_rho_of_independent_samples_of_very_different_lengths_is_given():
+    data = ib.data.orthogonal(2, norms=[1.0, 1e9])
+    net = ib.TwoLayer(torch.ones(2, 2), [1.0, -1.0], ib.relu())
+    torch.testing.assert_close(measures.rho(net.scaled(2), net, data), torch.tensor([[1.0, 1e9]] * 2).double())
+
+
+def test_gradient_gram_is_that_of_the_gradients_by_autograd(activation):
+    data = ib.data.gaussian(4, 6)
+    net = ib.TwoLayer.init(data, 2, 3, activation, 1.0)
+    twin = literal.Net(net.weights, net.a, activation.name, activation.gamma)
+    rows = []
+    for x in data.x:
+        twin.zero_grad()
+        twin(x.unsqueeze(0)).backward()
+        rows.append(twin.W.grad.flatten().clone())
+    rows = torch.stack(rows)
+    torch.testing.assert_close(measures.gradient_gram(net, data), rows @ rows.T, rtol=1e-12, atol=1e-13)
+
+
+def test_proxy_pl_ratio_is_norm_over_mean_slope(loss):
+    data = ib.data.gaussian(4, 6)
+    net = ib.TwoLayer.init(data, 2, 3, ib.leaky_relu(0.3), 1.0)
+    gradient = literal.loop_gradient(net.weights, net.a, "leaky_relu", 0.3, data.x, data.y, loss)
+    slope = ib.losses.get(loss).g(data.y * net(data.x)).mean()
+    assert measures.proxy_pl_ratio(net, data, loss).item() == pytest.approx((gradient.norm() / slope).item())
+
+
+def test_direction_distance_sees_direction_only():
+    data = ib.data.gaussian(4, 30, space="span")
+    net = ib.TwoLayer.init(data, 2, 2, ib.relu(), 1.0)
+    assert measures.direction_distance(net, net.scaled(1.0)) < 1e-7
+    full = ib.TwoLayer(net.weights, net.a, net.activation)
+    assert measures.direction_distance(full, full.scaled(7.0)).item() == pytest.approx(0, abs=1e-12)
+    assert measures.direction_distance(full, full.scaled(-7.0)).item() == pytest.approx(2)
+    other = ib.TwoLayer(torch.randn(4, 4, dtype=torch.float64), net.a, net.activation)
+    exact = (full.weights / full.weights.norm() - other.weights / other.weights.norm()).norm()
+    assert measures.direction_distance(full, other).item() == pytest.approx(exact.item())
+
+
+def test_direction_distance_of_a_network_with_a_frozen_part_to_its_multiple_is_zero():
+    data = ib.data.gaussian(4, 30, space="span")
+    net = ib.TwoLayer.init(data, 2, 2, ib.relu(), 1.0)
+    assert measures.direction_distance(net, net.scaled(3.0)).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_measures_take_batches(activation):
+    data = ib.data.gaussian(4, 6)
+    net = ib.TwoLayer.init(data, 2, 2, activation, 1.0, seed=[0, 1, 2])
+    one = ib.TwoLayer(net.weights[1], net.a, activation)
+    for measure in (measures.gradient, measures.gradient_gram, measures.proxy_pl_ratio, measures.loss_ratio):
+        torch.testing.assert_close(measure(net, data)[1], measure(one, data))
+
+
+def test_a_vector_has_no_stable_rank(rejects):
+    with rejects("weights", "matrix"):
+        measures.stable_rank(torch.ones(3))
