@@ -1,13 +1,12 @@
-"""Gradient descent in the span as one compiled loop over scalars, float64: what a step costs with no call in it. Needs numba."""
+"""Gradient descent in the span as one compiled loop over scalars, float64: a step with no calls in it. Needs numba."""
 
 from __future__ import annotations
 
 import math
 
+import implicit_bias as ib
 import numpy as np
 from numba import njit
-
-import implicit_bias as ib
 
 
 @njit

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["as_float_tensor", "fail", "finite", "gamma_in_range", "positive", "positive_int", "probability"]
+__all__ = ["as_float_tensor", "fail", "finite", "gamma_in_range", "numbers", "positive", "positive_int", "probability"]
 
 
 def fail(argument: str, expected: str, got: object) -> None:
@@ -35,7 +35,8 @@ def finite(tensor: Tensor, argument: str) -> None:
         fail(argument, "finite numbers", f"{tensor[place].item()} at index {place}")
 
 
-def _numbers(value: object, argument: str) -> Tensor:
+def numbers(value: object, argument: str) -> Tensor:
+    """A number, or a tensor of them, in float64."""
     try:
         return torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -44,7 +45,7 @@ def _numbers(value: object, argument: str) -> Tensor:
 
 def positive(value: object, argument: str, *, zero: bool = False) -> None:
     """Refuse anything but numbers above 0 (at least 0 with ``zero``); tensors are checked entry by entry."""
-    tensor = _numbers(value, argument)
+    tensor = numbers(value, argument)
     ok = torch.isfinite(tensor) & ((tensor >= 0) if zero else (tensor > 0))
     if not bool(ok.all()):
         bad = tensor.flatten()[~ok.flatten()][0].item()
@@ -62,13 +63,13 @@ def positive_int(value: object, argument: str, *, least: int = 1) -> int:
 
 def probability(value: float, argument: str) -> None:
     """Refuse numbers outside [0, 1)."""
-    if not 0 <= float(_numbers(value, argument)) < 1:
+    if not 0 <= float(numbers(value, argument)) < 1:
         fail(argument, "a number in [0, 1)", value)
 
 
 def gamma_in_range(gamma: object, *, zero: bool = False) -> None:
     """The leak must lie in (0, 1]; 0 is ReLU, which formulas that divide by gamma refuse."""
-    tensor = _numbers(gamma, "gamma")
+    tensor = numbers(gamma, "gamma")
     low = (tensor >= 0) if zero else (tensor > 0)
     ok = torch.isfinite(tensor) & low & (tensor <= 1)
     if not bool(ok.all()):

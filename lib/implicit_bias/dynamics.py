@@ -7,11 +7,12 @@ as one tensor.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ._checks import fail, positive, positive_int
 from .data import Dataset
@@ -29,11 +30,15 @@ DIVERGED = 3.0
 
 
 def log_spaced(last: int, count: int = 200) -> list[int]:
-    """About ``count`` whole steps from 0 to ``last``, log-spaced, both ends included."""
-    if last <= count:
+    """About ``count`` different whole steps from 0 to ``last``, log-spaced as far as whole steps allow, both ends included."""
+    if last < count:
         return list(range(last + 1))
-    grid = torch.linspace(0, torch.tensor(float(last), dtype=torch.float64).log().item(), count, dtype=torch.float64).exp()
-    return sorted({0, last, *grid.round().long().tolist()})
+    # Rounding makes the early ones coincide: draw more until enough are different.
+    drawn, steps = count, set()
+    while len(steps) < count - 2:
+        steps = set(torch.logspace(0, math.log10(last), drawn, dtype=torch.float64).round().long().tolist())
+        drawn += count // 4
+    return sorted(steps | {0, last})
 
 
 def _record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:

@@ -25,6 +25,7 @@ __all__ = [
     "gram_heat",
     "guide",
     "multiplier_interval",
+    "neuron_arrows",
     "panels",
     "sides_of_neurons",
     "use_style",
@@ -51,7 +52,7 @@ STYLE = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
     "legend.fontsize": 9.5,
-    "mathtext.fontset": "cm",
+    "mathtext.fontset": "dejavusans",
 }
 
 
@@ -150,3 +151,13 @@ def break_curves(ax: Axes, P: Tensor, curves: dict[str, Tensor], marks: dict[str
         ax.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), rotation=40, fontsize=9, color="#333333")
     ax.set(xlabel=r"$P = p(n-1)/R_{\min}^2$", ylabel="distance from failing", ylim=(-0.35, 1.05))
     ax.legend()
+
+
+def neuron_arrows(axes: Sequence[Axes], snapshots: Sequence[Tensor], a: Tensor, titles: Sequence[str]) -> None:
+    """Rows of W (m, 2) in a plane, as arrows from the origin, each snapshot on its own scale; blue where a > 0."""
+    for ax, rows, title in zip(axes, snapshots, titles):
+        rows = rows / rows.norm(dim=-1).max()
+        ax.quiver(*([np.zeros(len(rows))] * 2), *rows.T, color=colour_of(a), angles="xy", scale_units="xy", scale=1, width=0.012, alpha=0.75)
+        ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), aspect="equal", xticks=[], yticks=[], title=title)
+        ax.grid(False)
+        ax.spines[:].set_visible(False)

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-from ._checks import fail
+from ._checks import fail, numbers
 from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
@@ -90,7 +90,7 @@ def gradient_flow(
     ValueError
         If net and data do not fit, or ``until`` is not a finite number.
     """
-    if not math.isfinite(until):
+    if not bool(torch.isfinite(numbers(until, "until")).all()):
         fail("until", "a finite number, in units of log(1/L)", until)
     if not 0 < rtol < 1:
         fail("rtol", "a number in (0, 1)", rtol)
@@ -251,28 +251,31 @@ class _Flow:
         growth = (0.9 * error.clamp_min(1e-10) ** -0.2).clamp(0.2, 5.0)
         # A step cut short by its goal says nothing against the longer one.
         self.h = torch.where(h > 0, torch.where(accepted & (h < self.h), torch.maximum(self.h, h * growth), h * growth), self.h)
-        switch = None
-        if not self.problem.activation.smooth:
+        if self.problem.activation.smooth:
+            self.accept(accepted, point, h)
+        else:
             crossed, fraction = self.crossings(point, h)
             crossed &= accepted[:, None, None]
             if crossed.any():
                 first = torch.where(crossed, fraction, 2.0).amin((-2, -1))
-                cut = torch.where(first < 2, h * first, h)
-                point, _ = self.trial(cut)
-                switch = crossed & (fraction <= first[:, None, None] * (1 + 1e-9) + 1e-15)
-                h = cut
-        self.accept(accepted, point, h)
-        if switch is not None:
-            self.switch(switch)
-        elif self.sliding.any():
-            self.release()
+                h = torch.where(first < 2, h * first, h)
+                point, _ = self.trial(h)
+                crossed &= fraction <= first[:, None, None] * (1 + 1e-9) + 1e-15
+            if self.sliding.any():
+                point, h, cut = self.departure(point, h, accepted)
+                crossed &= ~cut[:, None, None]
+            self.accept(accepted, point, h)
+            if crossed.any():
+                self.switch(crossed)
+            if self.sliding.any():
+                self.release()
         # Arriving means arriving exactly: the goal is a record.
         close = (goal - self.clock).abs() <= 1e-14 * (1 + goal.abs())
         self.clock = torch.where(close, goal, self.clock)
         tiny = SMALLEST_STEP * (1 + self.clock.abs())
         moving = self.clock >= self.milestone
         self.milestone = torch.where(moving, self.clock + SLOWEST_PACE, self.milestone)
-        self.tries = torch.where(moving, 0.0, self.tries + ((remaining > tiny) & (self.h < remaining)))
+        self.tries = torch.where(moving, 0.0, self.tries + ((remaining > tiny) & (self.clock < goal)))
         self.stalled |= (remaining > tiny) & ((self.h < tiny) | (self.tries > self.patience))
 
     def accept(self, accepted: Tensor, point: _Point, h: Tensor) -> None:
@@ -294,12 +297,40 @@ class _Flow:
             self.sliding |= returned
             self.velocity_here = self.velocity(self.here)
 
+    def holding(self, z: Tensor) -> Tensor:
+        """The slopes that hold sliding pairs at their kink (b, m, n); a middling one elsewhere."""
+        pull, at_slope_one = self.pull(z)
+        return torch.where(self.sliding & (at_slope_one != 0), pull / at_slope_one, (1 + self.low) / 2)
+
+    def room(self, point: _Point) -> Tensor:
+        """How far the holding slopes are from leaving ``[γ, 1]`` (b,); negative once one has left."""
+        slope = self.holding(point.z)
+        return torch.minimum(1 - slope, slope - self.low).amin((-2, -1))
+
+    def departure(self, point: _Point, h: Tensor, accepted: Tensor) -> tuple[_Point, Tensor, Tensor]:
+        """Cut the steps in which a holding slope leaves ``[γ, 1]`` just behind the place (b,): regula falsi on the room left."""
+        inside, outside = torch.zeros_like(h), h
+        room_inside, room_outside = self.room(self.here), self.room(point)
+        cut = accepted & (room_outside < 0)
+        for _ in range(50):
+            wide = cut & (room_outside < -1e-9) & (outside - inside > 1e-15 * (1 + self.clock.abs()))
+            if not wide.any():
+                break
+            share = (room_inside / (room_inside - room_outside)).clamp(0.05, 0.95)
+            middle = torch.where(wide, inside + share * (outside - inside), h)
+            room = self.room(self.trial(middle)[0])
+            past, before = wide & (room < 0), wide & (room >= 0)
+            outside, room_outside = torch.where(past, middle, outside), torch.where(past, room, room_outside)
+            inside, room_inside = torch.where(before, middle, inside), torch.where(before, room, room_inside)
+        return (self.trial(outside)[0] if cut.any() else point), outside, cut
+
     def release(self) -> None:
-        """Let go of sliding pairs whose holding slope has left ``[γ, 1]``."""
-        pull, at_slope_one = self.pull(self.here.z)
-        slope = torch.where(self.sliding, pull / at_slope_one, self.slopes)
-        above, below = self.sliding & (slope > 1), self.sliding & (slope < self.low)
-        if bool((above | below).any()):
+        """Let go of sliding pairs whose holding slope has left ``[γ, 1]``, until none has."""
+        while True:
+            slope = self.holding(self.here.z)
+            above, below = slope > 1, slope < self.low
+            if not bool((above | below).any()):
+                return
             self.slopes = torch.where(above, torch.ones_like(self.low), torch.where(below, self.low, self.slopes))
             self.sliding &= ~(above | below)
             self.velocity_here = self.velocity(self.here)
@@ -327,7 +358,7 @@ class _Flow:
     def grid(self, until: float, record: Sequence[float] | Tensor | None) -> list[float]:
         if record is not None:
             wanted = sorted({float(s) for s in record})
-            if not wanted or wanted[-1] > until:
+            if not wanted or not all(math.isfinite(s) for s in wanted) or wanted[-1] > until:
                 fail("record", f"values of the loss clock up to {until}", wanted[-1:])
             return wanted if wanted[-1] == until else [*wanted, until]
         start = float(self.start.min())

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ._checks import fail, gamma_in_range, positive, positive_int
+from ._format import format_slack
 from .data import Dataset
 
 __all__ = ["A1", "A2", "H_3_2", "H_4_2", "H_K4_1", "H_K4_3", "H_S1", "Hypothesis", "loss_ratio_constant"]
@@ -41,7 +42,7 @@ class Hypothesis:
         return self.slack >= 1
 
     def __repr__(self) -> str:
-        return f"{self.name}: {self.statement}, slack {float(self.slack.min()):.4g}"
+        return f"{self.name}: {self.statement}, slack {format_slack(float(self.slack.min()))}"
 
 
 def _make(name: str, statement: str, lhs: object, rhs: object, parts: tuple[Hypothesis, ...] = ()) -> Hypothesis:

@@ -17,6 +17,7 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from ._checks import fail, gamma_in_range, positive_int
+from ._format import format_error
 from .data import Dataset
 from .network import TwoLayer, leaky_relu
 
@@ -82,7 +83,7 @@ class MaxMargin:
 def max_margin(data: Dataset) -> MaxMargin:
     """``z* = argmin ‖z‖  s.t.  y_i⟨z, x_i⟩ ≥ 1`` for all i (F-3.2.7, S-4), exact, by non-negative least squares."""
     x, y = data.x.double(), data.y.double()
-    K = data.gram.double() * y.unsqueeze(-1) * y.unsqueeze(-2)
+    K = (x @ x.mT) * y.unsqueeze(-1) * y.unsqueeze(-2)
     answers = _over_batch(_least_distance, K)
     missing = np.full(data.n, np.nan)
     lam = torch.from_numpy(np.stack([missing if a is None else a for a in answers])).reshape(y.shape)
@@ -105,7 +106,7 @@ class KKTPoint:
     v, u, z : (..., d)     the two neurons, and ``z = (m1/√m) v - (m2/√m) u``
     net : TwoLayer         the network, with ``a = ±1/√m``
     margins : (..., n)     ``y_i f(x_i; W)``
-    is_kkt : (...) bool    verified: λ ≥ 0, signs of item 3, margins ≥ 1 and = 1 where λ > 0
+    is_kkt : (...) bool    verified: λ ≥ 0, margins ≥ 1, and where λ > 0 margins = 1 and the signs of item 3
     unique : (...) bool    whether λ is unique (it is not when samples are linearly dependent)
     reason : str           a sentence
     """
@@ -134,11 +135,16 @@ def kkt_matrix(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> 
     s, t = _slopes(data, gamma)
     share = m_pos / (m_pos + m_neg)
     agreement = share * s.unsqueeze(-1) * s.unsqueeze(-2) + (1 - share) * t.unsqueeze(-1) * t.unsqueeze(-2)
-    return data.gram.double() * agreement * data.y.double().unsqueeze(-1) * data.y.double().unsqueeze(-2)
+    x, y = data.x.double(), data.y.double()
+    return (x @ x.mT) * agreement * y.unsqueeze(-1) * y.unsqueeze(-2)
 
 
 def _slopes(data: Dataset, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
     gamma = torch.as_tensor(gamma, dtype=torch.float64, device=data.x.device)
+    try:
+        torch.broadcast_shapes(gamma.shape, data.x.shape[:-2])
+    except RuntimeError:
+        fail("gamma", f"a batch shape that broadcasts with {tuple(data.x.shape[:-2])}, that of the data", tuple(gamma.shape))
     gamma = gamma[..., None]
     one = torch.ones_like(gamma)
     return torch.where(data.positive, one, gamma), torch.where(data.positive, gamma, one)
@@ -205,9 +211,11 @@ def _verify(lam: Tensor, known: Tensor, along_v: Tensor, along_u: Tensor, margin
     """Whether the candidate is a KKT point of Problem (1), and a sentence on the first entry that is none."""
     # At an exact zero the subgradient may be anything in [γ, 1], so a sign of 0 is allowed to rounding.
     scale = torch.maximum(along_v.abs().amax(-1), along_u.abs().amax(-1)).unsqueeze(-1)
-    good_v, good_u = along_v >= -TOLERANCE * scale, along_u <= TOLERANCE * scale
+    # A sample without a multiplier takes no part in v and u: its signs are free, and its true margin is checked below.
+    idle = lam <= TOLERANCE * lam.amax(-1, keepdim=True)
+    good_v, good_u = idle | (along_v >= -TOLERANCE * scale), idle | (along_u <= TOLERANCE * scale)
     feasible = margins >= 1 - TOLERANCE
-    slack = (lam <= TOLERANCE * lam.amax(-1, keepdim=True)) | ((margins - 1).abs() <= 1e3 * TOLERANCE)
+    slack = idle | ((margins - 1).abs() <= 1e3 * TOLERANCE)
     checks = (
         (known.unsqueeze(-1), "QP (3) is infeasible, so the data admit no such point"),
         (lam >= 0, "a multiplier is negative"),
@@ -257,7 +265,7 @@ class KKTResidual:
 
     def __repr__(self) -> str:
         names = ("stationarity", "feasibility", "slackness", "dual")
-        return "KKTResidual(" + ", ".join(f"{name}={float(getattr(self, name).max()):.2e}" for name in names) + ")"
+        return "KKTResidual(" + ", ".join(f"{name} {format_error(float(getattr(self, name).max()))}" for name in names) + ")"
 
 
 def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResidual:
@@ -289,7 +297,8 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
         weights = net.weights.expand(*batch, *net.weights.shape[-2:])[index]
         x, y = data.x.expand(*batch, *data.x.shape[-2:])[index], data.y.expand(*batch, data.n)[index]
         a = net.a.expand(*batch, net.m)[index]
-        entries.append(_fit_multipliers(weights, a, x, y, float(gamma.expand(batch)[index]), kink))
+        excess = (q[index] * scale[index] - 1).clamp_min(0)
+        entries.append(_fit_multipliers(weights, a, x, y, float(gamma.expand(batch)[index]), kink, excess))
     lam = torch.stack([lam for lam, _, _ in entries]).reshape(*batch, data.n)
     inside = torch.stack([gap for _, gap, _ in entries]).reshape(batch)
     dual = torch.stack([dual for _, _, dual in entries]).reshape(batch)
@@ -301,16 +310,19 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
     return KKTResidual(stationarity, feasibility, slackness, dual, lam, scale)
 
 
-def _fit_multipliers(weights: Tensor, a: Tensor, x: Tensor, y: Tensor, gamma: float, kink: float) -> tuple[Tensor, Tensor, Tensor]:
+def _fit_multipliers(
+    weights: Tensor, a: Tensor, x: Tensor, y: Tensor, gamma: float, kink: float, excess: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Best ``λ ≥ 0`` and subgradients for ``W ≈ Σ_i λ_i y_i ∇f_i``: λ (n,), the distance left, and the dual infeasibility.
 
     At a kink the term of sample i ranges over a cone, generated by its vertices (each slope γ or 1). Vertices enter one
     at a time, whenever one would lower the distance: column generation on non-negative least squares.
+    Where the best λ is not unique (dependent samples), the one that leans least on samples with an ``excess`` margin is taken.
     """
     z = weights @ x.mT
     at_kink = z.abs() <= kink * weights.norm(dim=-1, keepdim=True) * x.norm(dim=-1)
     gradient = (a.unsqueeze(-1) * y).T.unsqueeze(-1) * x.unsqueeze(-2)  # (n, m, d), at slope 1
-    slopes = torch.where(z > 0, 1.0, gamma).T.to(weights)
+    slopes = torch.where(z > 0, torch.ones_like(z), gamma).T
     owner, columns = list(range(len(y))), [slopes]
     target = weights.flatten()
     for _ in range(1 + 4 * int(at_kink.sum())):
@@ -323,14 +335,19 @@ def _fit_multipliers(weights: Tensor, a: Tensor, x: Tensor, y: Tensor, gamma: fl
             break
         # The vertex of sample i with the largest product with what is left: slope 1 exactly where that helps.
         pull = torch.einsum("imd,md->im", gradient, left.reshape(weights.shape))
-        vertex = torch.where(at_kink.T, torch.where(pull > 0, 1.0, gamma).to(weights), slopes)
+        vertex = torch.where(at_kink.T, torch.where(pull > 0, torch.ones_like(pull), gamma), slopes)
         gain = (vertex * pull).sum(-1)
         better = (gain > 1e-12 * target.norm() * gradient.flatten(1).norm(dim=-1)).nonzero().flatten().tolist()
         if not better:
             break
         owner += better
         columns.append(vertex[better])
-    lam = torch.zeros_like(y).index_add(0, torch.tensor(owner), share.to(y))
-    free = torch.linalg.lstsq(matrix, target.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+    if bool(excess.any()) and torch.linalg.matrix_rank(matrix) < matrix.shape[1]:
+        lean = 1e-5 * torch.linalg.matrix_norm(matrix, 2) * excess[owner] / excess.max()
+        stacked, fit = torch.vstack([matrix, lean]), torch.cat([target - left, torch.zeros(1).to(target)])
+        share = torch.from_numpy(nnls(stacked.numpy(), fit.numpy(), maxiter=100 * (matrix.shape[1] + 1))[0])
+    # Of the solutions without signs, the nearest to this one: where they cost nothing it is this one.
+    free = share + torch.linalg.lstsq(matrix, left.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+    lam, free = (torch.zeros_like(y).index_add(0, torch.tensor(owner), part.to(y)) for part in (share, free))
     dual = (-free.min()).clamp_min(0) / free.abs().max().clamp_min(1e-300)
     return lam, left.norm(), dual

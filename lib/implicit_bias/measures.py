@@ -67,7 +67,7 @@ def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
     correlation = directions @ directions.mT
     if not bool((norms > 0).all()) or not bool((torch.linalg.matrix_rank(correlation, hermitian=True) == data.n).all()):
         fail("data", "linearly independent samples (rho is not unique otherwise)", "dependent ones")
-    moved = (net.weights - initial.weights) @ directions.mT
+    moved = (net.weights - initial.weights).to(directions) @ directions.mT
     return torch.linalg.solve(correlation, moved.mT).mT * norms.mT
 
 
@@ -76,7 +76,7 @@ def gradient(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Ten
     z = net.preactivations(data.x)
     g = losses.get(loss).g(margins(net, data))
     pull = net.a.unsqueeze(-1) * net.activation.derivative(z) * (data.y * g).unsqueeze(-2)
-    return -(pull @ data.x) / data.n
+    return -(pull @ data.x.to(pull)) / data.n
 
 
 def gradient_gram(net: TwoLayer, data: Dataset) -> Tensor:

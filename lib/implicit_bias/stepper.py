@@ -1,15 +1,15 @@
 r"""Descent steps, many at a time.
 
-With a kinked activation, as long as no ``⟨w_j, x_i⟩`` changes sign, the slopes ``D_ji = a_j φ'(⟨w_j, x_i⟩)`` are constant and
-the n outputs obey a recursion among themselves. With ``p_i = -y_i f(x_i)``, minus the margin, and ``G_i = g(-p_i)``,
+With a kinked activation, as long as no ``⟨w_j, x_i⟩`` changes sign, the slopes ``D_ji = a_j φ'(⟨w_j, x_i⟩)`` are
+constant and the n outputs obey a recursion among themselves. With ``p_i = -y_i f(x_i)``, minus the margin, and
+``G_i = g(-p_i)``, or 0 outside the minibatch,
 
 .. math:: p(t+1) = p(t) - M G(t), \qquad M_{ik} = \tfrac{α}{n} y_i y_k ⟨x_i, x_k⟩ \sum_j D_{ji} D_{jk},
           \qquad c_{jk}(t) = c_{jk}(0) + \tfrac{α}{n} D_{jk} y_k Γ_k(t), \quad Γ(t) = \sum_{s<t} G(s).
 
-With minibatches, the entries of ``G`` outside them are 0. So :meth:`Stepper.leap` iterates on n numbers, at a cost that does
-not depend on m, and moves the state once. That nothing
-changed sign is proved afterwards, and cheaply, because ``g > 0`` makes every ``Γ_k`` increase: see :meth:`Stepper.keeps_signs`.
-Where the proof fails, and for smooth activations, :meth:`Stepper.step` takes the steps one by one. Both give the same trajectory.
+So :meth:`Stepper.leap` iterates on n numbers, whatever m is, and moves the state once. That nothing changed sign is
+proved afterwards, and cheaply, because ``g > 0`` lets every ``Γ_k`` only increase: see :meth:`Stepper.keeps_signs`.
+Where the proof fails, and for smooth activations, steps are taken one by one. Both ways give the same trajectory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHORTEST, LONGEST = 8, 1024
 
 
 class Epochs:
-    """Successive minibatches: index tensors drawn without replacement; the incomplete one at the end of an epoch is dropped."""
+    """Successive minibatches, index tensors drawn without replacement; an epoch's incomplete last one is dropped."""
 
     def __init__(self, n: int, batch_size: int, seed: int | None) -> None:
         self.n, self.batch_size, self.stream = n, batch_size, generator(seed)
@@ -61,18 +61,19 @@ class Stepper:
         self.minus_y, self.signed_step = -problem.y, problem.y * (problem.per_run(step_size) / samples)
         self.add_product = torch.baddbmm if problem.batch else torch.addmm
         self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
-        # Within a leap a step reads n² numbers, and outside it multiplies m·n·samples: the latter are about ten times cheaper.
-        self.leaps = problem.activation.homogeneous and not self.span.coordinates and problem.loss in RATES
-        self.leaps = self.leaps and 10 * n <= problem.net.m * samples
+        # In a leap a step reads n² numbers, outside it multiplies m·n·samples; reading one costs about ten products.
+        worthwhile = 10 * n <= problem.net.m * samples and not self.span.coordinates
+        self.leaps = worthwhile and problem.activation.homogeneous and problem.loss in RATES
 
     def __call__(self, state: Tensor, count: int) -> None:
-        size = walk = SHORTEST
+        # No memory from call to call, so that a resumed run takes the same leaps.
+        size, walk = SHORTEST, 4 * SHORTEST
         while count:
-            taken = self.leap(state, min(size, count)) if self.leaps and count >= SHORTEST else 0
+            taken = self.leap(state, min(size, count)) if self.leaps and count >= walk else 0
             if taken:
                 size, walk = min(2 * taken, LONGEST), SHORTEST
             else:
-                # Signs are changing: walk, and the farther the more often this happens.
+                # Signs are changing, or few steps are left: walk, and the farther the more often this happens.
                 taken, size, walk = min(walk, count), SHORTEST, min(2 * walk, LONGEST)
                 for _ in range(taken):
                     self.step(state)
@@ -111,7 +112,7 @@ class Stepper:
             state[..., chosen] += pull
 
     def leap(self, state: Tensor, count: int) -> int:
-        """Up to ``count`` steps with every sign held fixed; returns how many, 0 when a sign might change too soon."""
+        """Up to ``count`` steps with every sign held fixed; says how many, 0 when a sign might change too soon."""
         z, slopes, p = self.outputs(state)
         pull = slopes * self.signed_step
         back = (slopes.mT @ pull) * self.span.readout * self.minus_y.mT
@@ -127,9 +128,10 @@ class Stepper:
         return 0
 
     def recursion(self, p: Tensor, back: Tensor, count: int) -> Tensor:
-        """``G`` (count, ..., 1, n) along ``p ← p + G back`` from ``p`` (..., 1, n); ``back`` is -M (..., n, n), symmetric."""
+        """``G`` (count, ..., 1, n) along ``p ← p + G back``, ``back = -M`` (..., n, n), from ``p`` (..., 1, n)."""
         history = p.new_empty(count, *p.shape)
-        for g, mask in zip(history, repeat(None) if self.minibatches is None else self.indicators(count)):
+        masks = repeat(None) if self.minibatches is None else self.indicators(count)
+        for g, mask in zip(history, masks):
             self.rate(p, out=g)
             if mask is not None:
                 g *= mask
@@ -143,9 +145,9 @@ class Stepper:
         return rows.to(self.signed_step.device)
 
     def keeps_signs(self, z: Tensor, change: Tensor) -> bool:
-        """Whether no preactivation changes sign while the state moves by ``change``, each ``Γ_k`` increasing from 0.
+        """Whether no preactivation changes sign while the state moves by ``change``, each ``Γ_k`` only increasing.
 
-        On the way ``⟨w_j, x_i⟩ = z_ji + Σ_k θ_k change_jk ⟨x_k, x_i⟩`` with every ``θ_k`` in [0, 1]: an interval around
+        On the way ``⟨w_j, x_i⟩ = z_ji + Σ_k θ_k change_jk ⟨x_k, x_i⟩``, every ``θ_k`` in [0, 1]: an interval around
         ``z + ½ change @ gram`` of radius ``½ |change| @ |gram|``. Overflow (a NaN) fails.
         """
         gram = self.span.readout

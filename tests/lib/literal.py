@@ -117,8 +117,22 @@ def mp_loss(q, name):
         return tuple(v for v in (value, mpmath.log(value), g, mpmath.log(g)))
 
 
+def least_norm(A):
+    """``argmin ‖c‖`` subject to ``Ac ≥ 1``, None if infeasible, by trying every set of tight constraints.
+
+    The minimiser is the least-norm point of the face it lies on, so it is among the candidates, and no feasible one is shorter.
+    """
+    best = None
+    for size in range(1, min(A.shape) + 1):
+        for tight in itertools.combinations(range(len(A)), size):
+            c = np.linalg.lstsq(A[list(tight)], np.ones(size), rcond=None)[0]
+            if (A @ c >= 1 - 1e-9).all() and (best is None or c @ c < best @ best):
+                best = c
+    return best
+
+
 def qp3(x, y, m_pos, m_neg, gamma):
-    """(v, u) of QP (3), from its own words, by SLSQP."""
+    """(v, u) of QP (3), from its own words; None if infeasible."""
     x, y = x.numpy(), y.numpy()
     d, m = x.shape[1], m_pos + m_neg
     p, q = m_pos / math.sqrt(m), m_neg / math.sqrt(m)
@@ -126,37 +140,15 @@ def qp3(x, y, m_pos, m_neg, gamma):
         np.concatenate([p * xi, -gamma * q * xi]) if yi > 0 else np.concatenate([-gamma * p * xi, q * xi])
         for xi, yi in zip(x, y)
     ]
-    A = np.array(rows)
-    weight = np.concatenate([np.full(d, float(m_pos)), np.full(d, float(m_neg))])
-    start = np.linalg.lstsq(A, np.full(len(y), 2.0), rcond=None)[0]
-    answer = scipy.optimize.minimize(
-        lambda c: 0.5 * weight @ (c * c),
-        start,
-        jac=lambda c: weight * c,
-        constraints={"type": "ineq", "fun": lambda c: A @ c - 1, "jac": lambda c: A},
-        method="SLSQP",
-        options={"maxiter": 1000, "ftol": 1e-15},
-    )
-    assert answer.success, answer.message
-    return torch.from_numpy(answer.x[:d]), torch.from_numpy(answer.x[d:])
+    weight = np.sqrt(np.concatenate([np.full(d, float(m_pos)), np.full(d, float(m_neg))]))
+    c = least_norm(np.array(rows) / weight)
+    return None if c is None else (torch.from_numpy(c[:d] / weight[:d]), torch.from_numpy(c[d:] / weight[d:]))
 
 
 def hard_margin(x, y):
-    """``argmin ‖z‖`` subject to ``y_i⟨z, x_i⟩ ≥ 1``, by SLSQP; None when a linear programme finds the data inseparable."""
-    A = (y.unsqueeze(-1) * x).numpy()
-    feasible = scipy.optimize.linprog(np.zeros(A.shape[1]), A_ub=-A, b_ub=-np.ones(len(A)), bounds=(None, None))
-    if feasible.status == 2:
-        return None
-    answer = scipy.optimize.minimize(
-        lambda z: 0.5 * z @ z,
-        feasible.x,
-        jac=lambda z: z,
-        constraints={"type": "ineq", "fun": lambda z: A @ z - 1, "jac": lambda z: A},
-        method="SLSQP",
-        options={"maxiter": 1000, "ftol": 1e-15},
-    )
-    assert answer.success, answer.message
-    return torch.from_numpy(answer.x)
+    """``argmin ‖z‖`` subject to ``y_i⟨z, x_i⟩ ≥ 1``; None where the data cannot be separated."""
+    z = least_norm((y.unsqueeze(-1) * x).numpy())
+    return None if z is None else torch.from_numpy(z)
 
 
 def kkt_distance(weights, a, gamma, x, y, kink=1e-9):

@@ -98,7 +98,7 @@ def test_rho_of_one_step_is_the_update_of_K_5_2():
     net = ib.TwoLayer.init(data, 3, 3, ib.leaky_relu(0.2), 0.1, output="1/m")
     rho = measures.rho(ib.gradient_descent(net, data, 0.7, 1).final, net, data)
     g = 1 / (1 + (data.y * net(data.x)).exp())
-    slopes = torch.where(net.weights @ data.x.T >= 0, 1.0, 0.2).double()
+    slopes = 0.2 + 0.8 * (net.weights @ data.x.T >= 0).double()
     update = torch.outer(net.a.sign(), data.y) * 0.7 / (4 * 3) * g * slopes * data.norms.square()
     torch.testing.assert_close(rho, update, rtol=1e-10, atol=1e-14)
 
@@ -153,6 +153,15 @@ def test_direction_distance_of_a_network_with_a_frozen_part_to_its_multiple_is_z
     data = ib.data.gaussian(4, 30, space="span")
     net = ib.TwoLayer.init(data, 2, 2, ib.relu(), 1.0)
     assert measures.direction_distance(net, net.scaled(3.0)).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_mixed_precision_is_understood():
+    data = ib.data.gaussian(4, 6)
+    net = ib.TwoLayer.init(data, 2, 2, ib.relu(), 1.0).to(torch.float32)
+    assert measures.gradient(net, data).shape == (4, 6)
+    assert measures.rho(net, net, data).shape == (4, 4)
+    assert ib.gradient_descent(net, data, 0.1, 2).final.m == 4
+    assert ib.kkt_residual(net, data).stationarity > 0
 
 
 def test_measures_take_batches(activation):

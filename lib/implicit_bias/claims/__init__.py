@@ -1,7 +1,7 @@
 """Every claim of the register as an object: hypotheses, conclusion, verdict, and a control on either side."""
 
 from . import frei_flow, frei_kkt, found  # noqa: F401, I001 (the order of the register)
-from .registry import Claim, Claims, Row, ledger, registry
+from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
 
-__all__ = ["Claim", "Claims", "Row", "Verdict", "ledger", "registry"]
+__all__ = ["Claim", "Claims", "Row", "Verdict", "ledger", "registry", "table"]

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._format import format_error
 from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..margin import KKTResidual, kkt_residual
 from ..network import TwoLayer
-from .verdict import Finding, format_error
+from .verdict import Finding
 
 __all__ = ["KKT_TOLERANCE", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
 

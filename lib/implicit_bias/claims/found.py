@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._checks import fail
 from ..data import Dataset, correlated, from_gram
 from ..hypotheses import H_S1, Hypothesis
 from ..margin import kkt_matrix, kkt_point
@@ -102,7 +103,7 @@ def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     proved sharp while the multipliers are positive; ``low`` is the smaller of two families' and was only measured to be the least.
     """
     if not (0 < gamma < 1 and 0 < kappa <= 1 and n >= 2):
-        raise ValueError(f"gamma, kappa, n: expected 0 < gamma < 1, 0 < kappa <= 1, n >= 2, got {gamma}, {kappa}, {n}")
+        fail("gamma, kappa, n", "0 < gamma < 1, 0 < kappa <= 1, n >= 2", f"{gamma}, {kappa}, {n}")
     N, below = n - 1, 1 / (n - 1)
     scarce, abundant = (kappa + gamma**2) / (1 + kappa), (1 + kappa * gamma**2) / (1 + kappa)
     lean = gamma * (kappa + gamma**2)
@@ -137,17 +138,20 @@ def H_S5(data: Dataset, gamma: float, kappa: float) -> Hypothesis:
 
 
 def worst_data(n: int, p: float, kind: str = "sign") -> Dataset:
-    """The data sets in which a part breaks first, norms 1: every pair at ``-p y_i y_k`` (``"sign"``), all of one class (``"high"``),
-    or sample 0 leaning towards its own class and the others away from each other (``"low"``).
+    """The data set in which a part of items 1 to 3 breaks first; norms 1, off-diagonal products ``±p``, majority of positive neurons.
 
-    Sample 0 is the only positive one except for ``"high"``; positive neurons are the abundant ones.
+    ``"sign"``: sample 0 alone in the positive class, every pair at ``-p y_i y_k``. ``"high"``: the same with all samples negative.
+    ``"low"`` and ``"low, one class"``: sample 0 leans towards its label, the others away from theirs; the first when ``γ > (κ+γ²)/(1+κ)``.
     """
+    kinds = ("sign", "high", "low", "low, one class")
+    if kind not in kinds:
+        fail("kind", f"one of {kinds}", repr(kind))
     agreement = torch.full((n, n), -float(p), dtype=torch.float64)
-    if kind == "low":
+    if kind.startswith("low"):
         agreement[0, 1:] = agreement[1:, 0] = p
     agreement.fill_diagonal_(1.0)
-    y = -torch.ones(n, dtype=torch.float64)
-    if kind != "high":
+    y = torch.ones(n, dtype=torch.float64) if kind == "low, one class" else -torch.ones(n, dtype=torch.float64)
+    if kind in ("sign", "low"):
         y[0] = 1
     return from_gram(agreement * torch.outer(y, y), y=y)
 

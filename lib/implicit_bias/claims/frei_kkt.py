@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from .._format import format_error
 from ..data import Dataset, lemma_b8
 from ..hypotheses import H_3_2
 from ..margin import kkt_matrix, kkt_point, max_margin
@@ -19,7 +20,7 @@ from ..network import TwoLayer
 from . import instances
 from .common import AtPoint, neurons
 from .registry import register
-from .verdict import Finding, Verdict, decide, format_error, worst_of
+from .verdict import Finding, Verdict, decide, worst_of
 
 __all__ = ["ITEMS", "TOLERANCE"]
 
@@ -152,12 +153,15 @@ def linear_boundary(point: AtPoint, probes: int = 4096) -> Finding:
     near = x[: probes // 2] - (0.999 * (x[: probes // 2] @ unit.unsqueeze(-1))) * unit.unsqueeze(-2)
     x = torch.cat([x.expand(*near.shape[:-2], *x.shape), near], dim=-2)
     f, linear = net(x), (x @ z.unsqueeze(-1)).squeeze(-1)
-    ratio = f * linear.sign() / linear.abs()
+    ratio, wrong = f / linear, int((f * linear <= 0).sum())
+    numbers = {"smallest": float(ratio.min()), "largest": float(ratio.max()), "wrong": float(wrong)}
+    if wrong:
+        return Finding(0.0, f"f and ⟨z,x⟩ differ in sign at {wrong} of {ratio.shape[-1]} probes.", "", numbers)
     # Case 4 of Lemma B.7 meets the bound γ exactly.
     slack, place = worst_of(ratio / _leak(net), "probe")
     slack = 1.0 if 1 - 1e-6 <= slack < 1 else slack
     why = f"f/⟨z,x⟩ ranges over [{float(ratio.min()):.4f}, {float(ratio.max()):.4f}] on {ratio.shape[-1]} probes (claim: [γ, 1])."
-    return Finding(slack, why, place, {"smallest": float(ratio.min()), "largest": float(ratio.max())})
+    return Finding(slack, why, place, numbers)
 
 
 def margin_factor(point: AtPoint) -> Finding:

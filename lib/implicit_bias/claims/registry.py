@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .._format import format_slack
 from .verdict import Verdict
 
-__all__ = ["Claim", "Claims", "Row", "ledger", "register", "registry"]
+__all__ = ["Claim", "Claims", "Row", "ledger", "register", "registry", "table"]
 
 
 @dataclass(frozen=True)
@@ -127,3 +129,18 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
             Row(id, claim.statement, claim.chapter, positive.verdict, positive.slack, positive.verdict, negative.verdict, seconds)
         )
     return rows
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Ledger rows as an HTML table: id, statement, slack and the two controls, each with its verdict as a badge."""
+
+    def badge(verdict: str) -> str:
+        return f'<span class="ib-verdict ib-{verdict}">{verdict}</span>'
+
+    head = "".join(f"<th>{name}</th>" for name in ("claim", "positive control", "negative control", "slack", "statement"))
+    lines = [
+        f"<tr><td><b>{row.id}</b></td><td>{badge(row.positive)}</td><td>{badge(row.negative)}</td>"
+        f"<td>{format_slack(row.slack)}</td><td>{html.escape(row.statement)}</td></tr>"
+        for row in rows
+    ]
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from .._format import format_slack
 from ..hypotheses import Hypothesis
 
-__all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "format_error", "format_slack", "worst_of"]
+__all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "worst_of"]
 
 HOLDS, FAILS, VACUOUS, UNDECIDED = "holds", "fails", "vacuous", "undecided"
 
@@ -74,25 +75,11 @@ class Verdict:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        slack = "" if math.isnan(self.slack) else f" (slack {format_slack(self.slack)})"
         return (
-            f'<div class="ib-verdict-line"><span class="ib-verdict ib-{self.verdict}">{self.verdict}</span> '
-            f"<b>{html.escape(self.claim)}</b> {html.escape(self.why)}</div>"
+            f'<p class="ib-verdict-line"><b>{html.escape(self.claim)}</b> <span class="ib-verdict ib-{self.verdict}">'
+            f"{self.verdict}</span>{slack} {html.escape(self.why)}</p>"
         )
-
-
-def format_slack(slack: float) -> str:
-    """Three figures, rounded down, so that 0.9996 never reads as a slack that holds; huge ones only say that they are."""
-    if slack == 0 or not math.isfinite(slack):
-        return f"{slack:g}"
-    if slack > 1e4:
-        return "over 10⁴"
-    digits = max(2 - math.floor(math.log10(abs(slack))), 0)
-    return f"{slack:.2e}" if slack < 1e-3 else f"{math.floor(slack * 10**digits) / 10**digits:.{digits}f}"
-
-
-def format_error(error: float) -> str:
-    """An error to two figures; below 10⁻⁹ its digits are the machine's, not the mathematics', and are not shown."""
-    return "less than 1e-9" if error < 1e-9 else f"{error:.1e}"
 
 
 def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, unsettled: str = "") -> Verdict:
