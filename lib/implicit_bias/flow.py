@@ -150,6 +150,8 @@ class _Flow:
         low = torch.as_tensor(problem.activation.gamma, dtype=torch.float64, device=c.device)
         self.low = (low[..., None, None] if low.ndim else low).expand_as(z)
         self.kinked = self.low < 1
+        # Only there do both sides of a kink push a preactivation back to it: raising the slope must slow it down.
+        self.restoring = (problem.a * problem.y < 0).expand_as(z)
         self.slopes = problem.activation.derivative(z).expand_as(z).clone()
         self.sliding = torch.zeros_like(z, dtype=torch.bool)
         self.clock = -problem.loss.log_mean(problem.margins(z)).reshape(-1)
@@ -265,10 +267,8 @@ class _Flow:
                 point, h, cut = self.departure(point, h, accepted)
                 crossed &= ~cut[:, None, None]
             self.accept(accepted, point, h)
-            if crossed.any():
-                self.switch(crossed)
-            if self.sliding.any():
-                self.release()
+            if crossed.any() or self.sliding.any():
+                self.settle(crossed)
         # Arriving means arriving exactly: the goal is a record.
         close = (goal - self.clock).abs() <= 1e-14 * (1 + goal.abs())
         self.clock = torch.where(close, goal, self.clock)
@@ -285,17 +285,6 @@ class _Flow:
         self.clock = torch.where(accepted, self.clock + h, self.clock)
 
     # -- the activation pattern ------------------------------------------------------------------------------------------
-
-    def switch(self, pairs: Tensor) -> None:
-        """Change the slope of these pairs; those pushed straight back start to slide."""
-        was_up = self.slopes == 1
-        self.slopes = torch.where(pairs, torch.where(was_up, self.low, torch.ones_like(self.low)), self.slopes)
-        self.velocity_here = self.velocity(self.here)
-        dz = self.velocity_here.z
-        returned = pairs & torch.where(was_up, dz > 0, dz < 0)
-        if returned.any():
-            self.sliding |= returned
-            self.velocity_here = self.velocity(self.here)
 
     def holding(self, z: Tensor) -> Tensor:
         """The slopes that hold sliding pairs at their kink (b, m, n); a middling one elsewhere."""
@@ -324,15 +313,26 @@ class _Flow:
             inside, room_inside = torch.where(before, middle, inside), torch.where(before, room, room_inside)
         return (self.trial(outside)[0] if cut.any() else point), outside, cut
 
-    def release(self) -> None:
-        """Let go of sliding pairs whose holding slope has left ``[γ, 1]``, until none has."""
-        while True:
-            slope = self.holding(self.here.z)
+    def settle(self, pairs: Tensor) -> None:
+        """Give ``pairs`` (b, m, n), which have just reached their kink, and the sliding ones slopes that agree with where they then go.
+
+        A complementarity problem for each neuron, solved by pivoting on its first wrong pair (Murty's rule): a pair leaves on the side
+        where its slope lets it, is held where both sides push it back, and is let go where the holding slope leaves ``[γ, 1]``.
+        """
+        at_kink, one = pairs | self.sliding, torch.ones_like(self.low)
+        for _ in range(10 + 4 * pairs.shape[-1]):
+            slope, dz = self.holding(self.here.z), self.velocity_here.z
+            up = self.slopes == 1
+            back = at_kink & ~self.sliding & torch.where(up, dz < 0, dz > 0)
             above, below = slope > 1, slope < self.low
-            if not bool((above | below).any()):
+            wrong = back | above | below
+            wrong &= wrong.cumsum(-1) == 1
+            if not wrong.any():
                 return
-            self.slopes = torch.where(above, torch.ones_like(self.low), torch.where(below, self.low, self.slopes))
-            self.sliding &= ~(above | below)
+            held = wrong & back & self.restoring
+            to_one = wrong & (above | (back & ~up))
+            self.slopes = torch.where(wrong & ~held, torch.where(to_one, one, self.low), self.slopes)
+            self.sliding = (self.sliding & ~wrong) | held
             self.velocity_here = self.velocity(self.here)
 
     # -- the run ---------------------------------------------------------------------------------------------------------

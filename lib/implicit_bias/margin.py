@@ -21,7 +21,7 @@ from ._format import format_error
 from .data import Dataset
 from .network import TwoLayer, leaky_relu
 
-__all__ = ["KKTPoint", "KKTResidual", "MaxMargin", "kkt_matrix", "kkt_point", "kkt_residual", "max_margin"]
+__all__ = ["KKTPoint", "KKTResidual", "MaxMargin", "class_slopes", "kkt_matrix", "kkt_point", "kkt_residual", "max_margin"]
 
 TOLERANCE = 1e-9
 """Relative tolerance of signs and margins when a point is verified."""
@@ -132,14 +132,15 @@ def kkt_matrix(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> 
 
     ``s`` is 1 on I+ and γ on I-, ``t`` the reverse: the slopes of positive and of negative neurons at each sample.
     """
-    s, t = _slopes(data, gamma)
+    s, t = class_slopes(data, gamma)
     share = m_pos / (m_pos + m_neg)
     agreement = share * s.unsqueeze(-1) * s.unsqueeze(-2) + (1 - share) * t.unsqueeze(-1) * t.unsqueeze(-2)
     x, y = data.x.double(), data.y.double()
     return (x @ x.mT) * agreement * y.unsqueeze(-1) * y.unsqueeze(-2)
 
 
-def _slopes(data: Dataset, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
+def class_slopes(data: Dataset, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
+    """``s`` and ``t`` (..., n): the slopes that positive and negative neurons have at each sample when all signs are right."""
     gamma = torch.as_tensor(gamma, dtype=torch.float64, device=data.x.device)
     try:
         torch.broadcast_shapes(gamma.shape, data.x.shape[:-2])
@@ -175,7 +176,7 @@ def kkt_point(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> K
     m, K = m_pos + m_neg, kkt_matrix(data, m_pos, m_neg, gamma)
     batch, x, y = K.shape[:-2], data.x.double(), data.y.double()
     lam, unique = _solve_all(K)
-    s, t = _slopes(data, gamma)
+    s, t = class_slopes(data, gamma)
     v = ((lam * y * s).unsqueeze(-1) * x).sum(-2) / m**0.5
     u = -((lam * y * t).unsqueeze(-1) * x).sum(-2) / m**0.5
     z = (m_pos * v - m_neg * u) / m**0.5

@@ -43,14 +43,14 @@ def test_flow_across_kinks_is_the_limit_of_small_steps(shape, name, seed):
     data = ib.data.gaussian(*shape, seed=seed)
     net = ib.TwoLayer.init(data, 3, 3, act, 0.1, seed=seed)
     errors = []
-    for steps in (2000, 4000):
+    for steps in (500, 4000):
         run = ib.gradient_descent(net, data, 3.0 / steps, steps)
         assert not ib.measures.activation_pattern(run.final, data).equal(ib.measures.activation_pattern(net, data))
         exact = ib.gradient_flow(net, data, -float(run.log_loss[-1]))
         W = exact.final.weights
         errors.append(float((run.final.weights - W).norm() / W.norm()))
         assert exact.log_time[-1].item() == pytest.approx(math.log(3.0), abs=3.0 / steps)
-    assert errors[1] < 2e-3 and errors[1] < 0.7 * errors[0]
+    assert errors[1] < 2e-3 and errors[1] < 0.4 * errors[0]
 
 
 def test_log_time_is_the_time_of_descent_along_the_whole_run():

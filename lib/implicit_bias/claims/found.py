@@ -16,7 +16,7 @@ from torch import Tensor
 from .._checks import fail
 from ..data import Dataset, correlated, from_gram
 from ..hypotheses import H_S1, Hypothesis
-from ..margin import kkt_matrix, kkt_point
+from ..margin import class_slopes, kkt_matrix, kkt_point
 from ..network import TwoLayer
 from . import instances
 from .common import AtPoint
@@ -164,8 +164,7 @@ def candidate_signs(data: Dataset, gamma: float, kappa: float) -> Tensor:
     K = kkt_matrix(data, 1.0, kappa, gamma)
     lam = torch.linalg.solve(K, torch.ones_like(K[..., :1])).squeeze(-1)
     agreement = data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
-    s, t = torch.where(data.positive, 1.0, gamma), torch.where(data.positive, gamma, 1.0)
-    along_v, along_u = ((agreement @ (slope * lam).unsqueeze(-1)).squeeze(-1) for slope in (s, t))
+    along_v, along_u = ((agreement @ (s * lam).unsqueeze(-1)).squeeze(-1) for s in class_slopes(data, gamma))
     return torch.minimum(along_v, along_u).amin(-1)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from .._format import format_error
 from ..data import Dataset, lemma_b8
 from ..hypotheses import H_3_2
-from ..margin import kkt_matrix, kkt_point, max_margin
+from ..margin import class_slopes, kkt_matrix, kkt_point, max_margin
 from ..measures import direction_distance
 from ..network import TwoLayer
 from . import instances
@@ -85,8 +85,7 @@ def multipliers(point: AtPoint) -> Finding:
 
 
 def _combination_error(net: TwoLayer, data: Dataset, lam: Tensor) -> Tensor:
-    s = torch.where(data.positive, 1.0, torch.as_tensor(_leak(net)).double())
-    t = torch.where(data.positive, torch.as_tensor(_leak(net)).double(), 1.0)
+    s, t = class_slopes(data, _leak(net))
     v, u = neurons(net)
     stated_v = ((lam * data.y * s).unsqueeze(-1) * data.x).sum(-2, keepdim=True) / net.m**0.5
     stated_u = -((lam * data.y * t).unsqueeze(-1) * data.x).sum(-2, keepdim=True) / net.m**0.5
@@ -134,8 +133,7 @@ def convex_optimum(point: AtPoint) -> Finding:
     primal = (net.m_pos * v.square().sum(-1) + net.m_neg * u.square().sum(-1)) / 2
     K = kkt_matrix(data, net.m_pos, net.m_neg, _leak(net))
     dual = lam.sum(-1) - (lam.unsqueeze(-2) @ K @ lam.unsqueeze(-1)).squeeze((-2, -1)) / 2
-    s = torch.where(data.positive, 1.0, torch.as_tensor(_leak(net)).double())
-    t = torch.where(data.positive, torch.as_tensor(_leak(net)).double(), 1.0)
+    s, t = class_slopes(data, _leak(net))
     along_v, along_u = ((data.x @ row.unsqueeze(-1)).squeeze(-1) for row in (v, u))
     constraint = data.y * (net.m_pos * s * along_v - net.m_neg * t * along_u) / net.m**0.5
     gap, short = ((primal - dual) / primal.abs()).max(), (1 - constraint).clamp_min(0).max()
