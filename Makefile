@@ -34,6 +34,8 @@ say = @printf '\n== %s\n' "$(1)"
 
 # Progress bars would stand in the notebooks' outputs.
 notebooks test-notebooks: export TQDM_DISABLE := 1
+# These runs are small: on two cores, a second thread costs more than it brings.
+notebooks test-library test-notebooks: export OMP_NUM_THREADS := 1
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'

@@ -49,6 +49,9 @@ ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 
 SMALLEST_STEP = 1e-12
 """Relative to 1 + |s|: below it the run is stalled (a critical point, or data that cannot be fitted any better)."""
 
+NEAR = 1e-10
+"""A preactivation this small, in units of what moves a margin by one, is at its kink when another of its neuron is."""
+
 PATIENCE = 500
 SLOWEST_PACE = 0.05
 """A run is stalled, too, when ``PATIENCE`` tries, and two more for each neuron and sample, gain less than this on the clock."""
@@ -319,7 +322,9 @@ class _Flow:
         A complementarity problem for each neuron, solved by pivoting on its first wrong pair (Murty's rule): a pair leaves on the side
         where its slope lets it, is held where both sides push it back, and is let go where the holding slope leaves ``[γ, 1]``.
         """
-        at_kink, one = pairs | self.sliding, torch.ones_like(self.low)
+        # A neuron that shrinks to 0 reaches all its kinks at once: those within rounding count as reached.
+        near = self.kinked & pairs.any(-1, keepdim=True) & (self.here.z.abs() <= NEAR * self.unit[:, None, None])
+        at_kink, one = pairs | self.sliding | near, torch.ones_like(self.low)
         for _ in range(10 + 4 * pairs.shape[-1]):
             slope, dz = self.holding(self.here.z), self.velocity_here.z
             up = self.slopes == 1
@@ -379,10 +384,12 @@ class _Flow:
 
 
 def _hermite_root(old: Tensor, new: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Where in [0, 1] the cubics with these end values and slopes first turn negative (0 if they start so); all (pairs,).
+    """Where in [0, 1] the cubics with these end values and slopes first turn negative (0 if they start so and fall); all (pairs,).
 
+    One that starts below 0, by rounding, and rises is taken to start at 0.
     Eleven times over, the part in question is cut in 32: 55 bits.
     """
+    old = torch.where(first > 0, old.clamp_min(0), old)
     cubic = torch.stack([2 * (old - new) + first + last, 3 * (new - old) - 2 * first - last, first, old]).unsqueeze(-1)
     low, width = torch.zeros_like(old), 1.0
     parts = torch.arange(1, 33, dtype=old.dtype, device=old.device) / 32
@@ -393,4 +400,4 @@ def _hermite_root(old: Tensor, new: Tensor, first: Tensor, last: Tensor) -> Tens
         before = torch.where(negative.any(-1), negative.int().argmax(-1), 31)
         width /= 32
         low = low + before * width
-    return torch.where(old <= 0, torch.zeros_like(old), low + width)
+    return torch.where((old <= 0) & (first <= 0), torch.zeros_like(old), low + width)

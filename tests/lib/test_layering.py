@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(implicit_bias.__file__).parent
 ORDER = (
-    "_checks span data losses network trajectory problem stepper flow dynamics measures margin hypotheses claims figures widgets"
+    "_checks _format span data losses network trajectory problem stepper flow dynamics measures margin hypotheses claims figures widgets"
 ).split()
 FILES = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
 
