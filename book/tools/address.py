@@ -34,9 +34,7 @@ import sys
 if "google.colab" in sys.modules:  # Colab has torch and numpy; it needs the library of this book
     %pip install -q "implicit-bias[widgets] @ git+https://github.com/{owner}/{name}\""""
 # How that cell reads in a MyST Markdown text.
-TEXT_CELL = re.compile(
-    r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```", re.DOTALL
-)
+TEXT_CELL = re.compile(r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```", re.DOTALL)
 
 
 def address():

@@ -1,13 +1,16 @@
-"""Implicit bias in two-layer networks: the dynamics, the max-margin problem, and every claim of two papers as an object."""
+"""Implicit bias in two-layer networks: the dynamics, the max-margin problem, and every claim of two papers as an
+object.
+"""
 
-from . import data, dynamics, hypotheses, losses, margin, measures, network, span
+from . import data, dynamics, hypotheses, losses, margin, measures, network, residual, span
 from .claims import Verdict, ledger
 from .claims import registry as claims
 from .data import Dataset
 from .dynamics import gradient_descent, gradient_flow, sgd
-from .margin import kkt_point, kkt_residual, max_margin
+from .margin import kkt_point, max_margin
 from .measures import stable_rank
 from .network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
+from .residual import kkt_residual
 from .trajectory import Outcome, Trajectory
 
 

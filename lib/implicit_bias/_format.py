@@ -8,7 +8,9 @@ __all__ = ["format_error", "format_slack"]
 
 
 def format_slack(slack: float) -> str:
-    """Three figures, rounded down, so that 0.9996 never reads as a slack that holds; huge ones only say that they are."""
+    """Three figures, rounded down, so that 0.9996 never reads as a slack that holds; huge ones only say that they
+    are.
+    """
     if slack == 0 or not math.isfinite(slack):
         return f"{slack:g}"
     if slack > 1e4:

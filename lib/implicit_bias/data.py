@@ -1,12 +1,14 @@
 r"""Data sets: samples ``x`` (..., n, d), labels ``y`` (..., n), and samplers for every family the two papers use.
 
-The Gaussian samplers reach ``d = 10^12``. Asked for more than :data:`FULL_SPACE_LIMIT` numbers they return coordinates in the
-span of the data (see :mod:`implicit_bias.span`): ``x`` then has ``r <= n + 2`` columns, and ``ambient_dim`` remembers ``d``.
-Inner products, margins and training are those of the full space, exactly in law. ``space="full"`` or ``"span"`` overrides the choice.
+The Gaussian samplers reach ``d = 10^12``. Asked for more than :data:`FULL_SPACE_LIMIT` numbers they return
+coordinates in the span of the data (see :mod:`implicit_bias.span`): ``x`` then has ``r <= n + 2`` columns, and
+``ambient_dim`` remembers ``d``. Inner products, margins and training are those of the full space, exactly in law.
+``space="full"`` or ``"span"`` overrides the choice.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,12 +17,29 @@ from torch import Tensor
 
 from ._checks import as_float_tensor, fail, finite, positive_int, probability
 from ._checks import positive as check_positive
-from .span import gaussian_rows, generator
+from .span import chi, gaussian_rows, generator
+from .spectra import Spectrum, spectrum_rows
 
-__all__ = ["FULL_SPACE_LIMIT", "Dataset", "correlated", "digits", "from_gram", "gaussian", "gaussian_mixture", "lemma_b8", "orthogonal", "xor"]
+__all__ = [
+    "FULL_SPACE_LIMIT",
+    "Dataset",
+    "correlated",
+    "digits",
+    "fresh",
+    "from_gram",
+    "gaussian",
+    "gaussian_mixture",
+    "gaussian_spectrum",
+    "heavy_tailed",
+    "lemma_b8",
+    "orthogonal",
+    "xor",
+]
 
 FULL_SPACE_LIMIT = 1_000_000
-"""Samplers with ``space="auto"`` store the vectors themselves up to this many numbers (8 MB), span coordinates beyond."""
+"""Samplers with ``space="auto"`` store the vectors themselves up to this many numbers (8 MB), span coordinates
+beyond.
+"""
 
 
 @dataclass(frozen=True)
@@ -172,6 +191,63 @@ def gaussian(n: int, d: int, seed: int | None = 0, *, positive: int | None = Non
     return Dataset(x, _labels(n, positive), ambient_dim=d)
 
 
+def _batch(draws: int | None) -> tuple[int, ...]:
+    return () if draws is None else (positive_int(draws, "draws"),)
+
+
+def gaussian_spectrum(
+    n: int,
+    eigenvalues: Sequence[float] | Tensor,
+    multiplicities: Sequence[float] | Tensor,
+    seed: int | None = 0,
+    *,
+    draws: int | None = None,
+    positive: int | None = None,
+) -> Dataset:
+    """``n`` samples from N(0, Σ), Σ given by its distinct eigenvalues and their multiplicities (F-3.3); always span coordinates.
+
+    Exact in law for such a step spectrum at a cost that does not depend on ``d = Σ_k m_k``, because inner products depend on Σ through
+    its spectrum only. ``draws`` adds a leading batch of independent data sets. :mod:`implicit_bias.spectra` makes spectra, and a
+    :class:`~implicit_bias.spectra.Spectrum` unpacks into the two arguments.
+    """
+    n, spectrum = positive_int(n, "n"), Spectrum(eigenvalues, multiplicities)
+    x = spectrum_rows(n, spectrum, generator(seed), _batch(draws))
+    return Dataset(x, _labels(n, positive).expand(x.shape[:-1]), ambient_dim=spectrum.d)
+
+
+def heavy_tailed(
+    n: int,
+    d: int,
+    dof: float,
+    seed: int | None = 0,
+    *,
+    scale: str = "sample",
+    draws: int | None = None,
+    positive: int | None = None,
+) -> Dataset:
+    """Student t samples with ``dof > 2`` degrees of freedom and unit variances.
+
+    ``scale="sample"`` is the multivariate t: a Gaussian sample times one random length, in span coordinates for any ``d``.
+    ``scale="coordinate"`` draws every coordinate on its own; all ``n d`` are stored, so ``d`` must be moderate.
+    """
+    n, d, batch = positive_int(n, "n"), positive_int(d, "d"), _batch(draws)
+    if not dof > 2:
+        fail("dof", "more than 2 degrees of freedom (the variance is infinite otherwise)", dof)
+    if scale not in ("sample", "coordinate"):
+        fail("scale", "'sample' or 'coordinate'", repr(scale))
+    stream = generator(seed)
+    if scale == "sample":
+        x, shape = spectrum_rows(n, Spectrum([1.0], [float(d)]), stream, batch), (*batch, n, 1)
+    else:
+        shape = (*batch, n, d)
+        if math.prod(shape) > 10**8:
+            fail("d", f"at most 10^8 numbers (all are stored with scale='coordinate'; n = {n})", d)
+        x = torch.randn(shape, generator=stream, dtype=torch.float64)
+    # N(0, 1) over chi/sqrt(dof) is Student's t, of variance dof/(dof - 2).
+    x = x * (dof - 2) ** 0.5 / chi(torch.full(shape, float(dof), dtype=torch.float64), stream)
+    return Dataset(x, _labels(n, positive).expand(x.shape[:-1]), ambient_dim=d)
+
+
 def _flip(y: Tensor, noise: float, stream: torch.Generator) -> Tensor:
     """Flip round(noise · n) labels, split between the classes as evenly as can be, never emptying a class."""
     flips, positive = round(noise * y.numel()), int((y > 0).sum())
@@ -187,9 +263,17 @@ def _flip(y: Tensor, noise: float, stream: torch.Generator) -> Tensor:
 
 
 def gaussian_mixture(
-    n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | None = 0, *, positive: int | None = None, space: str = "auto"
+    n: int,
+    d: int,
+    mean_norm: float,
+    label_noise: float = 0.0,
+    seed: int | None = 0,
+    *,
+    positive: int | None = None,
+    space: str = "auto",
 ) -> Dataset:
-    """Two Gaussian clusters: ``x | c ~ c μ + N(0, I_d)`` with ``‖μ‖ = mean_norm``, then ``label_noise`` of the labels flipped (F-fig1).
+    """Two Gaussian clusters: ``x | c ~ c μ + N(0, I_d)`` with ``‖μ‖ = mean_norm``, then ``label_noise`` of the labels
+    flipped (F-fig1).
 
     ``μ`` is stored as ``means[0]``. The first axis is taken along ``μ``: rotating the basis changes no inner product.
     """
@@ -204,8 +288,11 @@ def gaussian_mixture(
     return Dataset(x, _flip(clusters, label_noise, stream), ambient_dim=d, means=mean)
 
 
-def xor(n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | None = 0, *, space: str = "auto") -> Dataset:
-    """2-XOR clusters (F-fig6): centres ±μ₁ labelled +1 and ±μ₂ labelled -1, ``μ₁ ⟂ μ₂``, ``‖μ‖ = mean_norm``, unit noise.
+def xor(
+    n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | None = 0, *, space: str = "auto"
+) -> Dataset:
+    """2-XOR clusters (F-fig6): centres ±μ₁ labelled +1 and ±μ₂ labelled -1, ``μ₁ ⟂ μ₂``, ``‖μ‖ = mean_norm``, unit
+    noise.
 
     The four centres get as even a share of the ``n`` samples as ``n`` allows; ``means`` holds μ₁ and μ₂.
     """
@@ -214,15 +301,48 @@ def xor(n: int, d: int, mean_norm: float, label_noise: float = 0.0, seed: int | 
     probability(label_noise, "label_noise")
     stream = generator(seed)
     y = _labels(n, None)
-    index = torch.arange(n)
-    side = torch.where(index % 2 == 0, 1.0, -1.0).to(torch.float64)
-    axis = (y < 0).long()
-    centres = torch.zeros(n, 2, dtype=torch.float64)
-    centres[index, axis] = mean_norm * side
-    x, _ = _gaussian_around(centres, 2, d, space, stream)
+    x, _ = _gaussian_around(_centres(y, mean_norm * torch.eye(2, dtype=torch.float64)), 2, d, space, stream)
     means = torch.zeros(2, x.shape[-1], dtype=torch.float64)
     means[0, 0] = means[1, 1] = mean_norm
     return Dataset(x, _flip(y, label_noise, stream), ambient_dim=d, means=means)
+
+
+def _centres(y: Tensor, means: Tensor) -> Tensor:
+    """Cluster centres (n, d) of samples with clean labels ``y``: ``y μ`` for one mean; for two, ``±μ₁`` where y is +1 and
+    ``±μ₂`` where it is -1, signs in turn.
+    """
+    if means.shape[0] == 1:
+        return y.unsqueeze(-1) * means
+    side = torch.where(torch.arange(y.numel()) % 2 == 0, 1.0, -1.0).to(means)
+    return side.unsqueeze(-1) * means[(y < 0).long()]
+
+
+FRESH = 0x5EED_0000
+"""Added to the seed of fresh points: a test set must not repeat the stream its training set came from."""
+
+
+def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0) -> Dataset:
+    """``count`` new points from the distribution of a :func:`gaussian_mixture` or :func:`xor`, in the coordinates of
+    ``data``. Clusters get as even a share as ``count`` allows.
+
+    Where ``data`` hold span coordinates, so do the new points. What of them lies outside the span has unit variance in
+    ``data.ambient_dim - data.d`` further dimensions and reaches a network only through its frozen part;
+    :func:`implicit_bias.measures.fresh_preactivations` draws it.
+
+    Raises
+    ------
+    ValueError
+        If ``data`` have no ``means``: their distribution is not known.
+    """
+    count = positive_int(count, "count")
+    probability(label_noise, "label_noise")
+    if data.means is None or data.x.ndim != 2 or data.means.shape[0] not in (1, 2):
+        fail("data", "one data set from gaussian_mixture or xor, with its means", repr(data))
+    stream = generator(FRESH + seed)
+    y = _labels(count, None)
+    noise = torch.randn(count, data.d, generator=stream, dtype=torch.float64)
+    x = _centres(y, data.means.double()) + noise
+    return Dataset(x.to(data.x), _flip(y, label_noise, stream), ambient_dim=data.ambient_dim, means=data.means)
 
 
 def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
@@ -233,8 +353,17 @@ def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
     return values.expand(n)
 
 
-def orthogonal(n: int, d: int | None = None, norms: float | Sequence[float] = 1.0, *, positive: int | None = None, space: str = "auto") -> Dataset:
-    """Exactly orthogonal samples ``x_i = ‖x_i‖ e_i`` (p = 0), the setting of K-F.2 and K-F.3; needs ``d >= n`` (default n)."""
+def orthogonal(
+    n: int,
+    d: int | None = None,
+    norms: float | Sequence[float] = 1.0,
+    *,
+    positive: int | None = None,
+    space: str = "auto",
+) -> Dataset:
+    """Exactly orthogonal samples ``x_i = ‖x_i‖ e_i`` (p = 0), the setting of K-F.2 and K-F.3; needs ``d >= n``
+    (default n).
+    """
     n = positive_int(n, "n")
     return from_gram(torch.diag(_norms(norms, n) ** 2), d=d, positive=positive, space=space)
 
@@ -271,7 +400,11 @@ def correlated(
         upper = torch.randint(0, 2, (n, n), generator=generator(seed)).to(torch.float64).mul(2).sub(1).triu(1)
         pattern = upper + upper.mT
     elif signs in SIGNS:
-        pattern = {"oppose": -torch.outer(y, y), "agree": torch.outer(y, y), "equal": torch.ones(n, n, dtype=torch.float64)}[signs]
+        pattern = {
+            "oppose": -torch.outer(y, y),
+            "agree": torch.outer(y, y),
+            "equal": torch.ones(n, n, dtype=torch.float64),
+        }[signs]
     else:
         fail("signs", f"one of {SIGNS}", repr(signs))
     gram = p * pattern
@@ -279,7 +412,9 @@ def correlated(
     return from_gram(gram, d=d, positive=positive, space=space)
 
 
-def from_gram(gram: Tensor, d: int | None = None, *, y: Tensor | None = None, positive: int | None = None, space: str = "auto") -> Dataset:
+def from_gram(
+    gram: Tensor, d: int | None = None, *, y: Tensor | None = None, positive: int | None = None, space: str = "auto"
+) -> Dataset:
     """Samples with a given Gram matrix (n, n), positive semidefinite; ``y`` defaults to labels as even as n allows."""
     gram = as_float_tensor(gram, "gram").to(torch.float64)
     finite(gram, "gram")
@@ -291,7 +426,11 @@ def from_gram(gram: Tensor, d: int | None = None, *, y: Tensor | None = None, po
         fail("d", f"at least n = {n} dimensions for {n} samples with prescribed inner products", d)
     values, vectors = torch.linalg.eigh(gram)
     if values[0] < -1e-12 * values[-1].abs():
-        fail("gram", "a positive semidefinite matrix (no vectors have these inner products)", f"smallest eigenvalue {values[0]:.3g}")
+        fail(
+            "gram",
+            "a positive semidefinite matrix (no vectors have these inner products)",
+            f"smallest eigenvalue {values[0]:.3g}",
+        )
     # Cholesky keeps a diagonal Gram matrix diagonal; the symmetric root serves the singular ones.
     factor, info = torch.linalg.cholesky_ex(gram)
     x = factor if info == 0 else vectors * values.clamp_min(0).sqrt()
@@ -301,7 +440,9 @@ def from_gram(gram: Tensor, d: int | None = None, *, y: Tensor | None = None, po
 
 
 def lemma_b8(epsilon: float = 1 / 72) -> Dataset:
-    """The three points of Lemma B.8 (F-B.8), whose KKT predictor z is not the max-margin one; the paper asks ε ≤ 1/72."""
+    """The three points of Lemma B.8 (F-B.8), whose KKT predictor z is not the max-margin one; the paper asks ε ≤
+    1/72.
+    """
     if not 0 <= epsilon < 1:
         fail("epsilon", "a number in [0, 1)", epsilon)
     rest = (1 - epsilon**2) ** 0.5
@@ -309,11 +450,13 @@ def lemma_b8(epsilon: float = 1 / 72) -> Dataset:
     return Dataset(x, torch.tensor([-1.0, 1.0, 1.0]))
 
 
-def digits(n: int | None = None, classes: tuple[int, int] = (3, 8), seed: int | None = 0, *, centre: bool = True) -> Dataset:
+def digits(
+    n: int | None = None, classes: tuple[int, int] = (3, 8), seed: int | None = 0, *, centre: bool = True
+) -> Dataset:
     """Handwritten digits (8 × 8 pixels, ships with scikit-learn): ``classes[0]`` is +1, ``classes[1]`` is -1.
 
-    Pixels are scaled to [0, 1]; ``centre`` subtracts the mean image. ``n`` samples are drawn without replacement, evenly between
-    the classes. Needs scikit-learn.
+    Pixels are scaled to [0, 1]; ``centre`` subtracts the mean image. ``n`` samples are drawn without replacement,
+    evenly between the classes. Needs scikit-learn.
     """
     from sklearn.datasets import load_digits
 
@@ -333,4 +476,3 @@ def digits(n: int | None = None, classes: tuple[int, int] = (3, 8), seed: int | 
     if centre:
         x = x - x.mean(0)
     return Dataset(x, torch.cat([torch.ones(len(rows[0])), -torch.ones(len(rows[1]))]))
-

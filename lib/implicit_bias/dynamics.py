@@ -1,8 +1,8 @@
 r"""Gradient descent, stochastic gradient descent and gradient flow on the first layer, in the span of the data.
 
-All three run on the Gram matrices of :class:`implicit_bias.span.Span`: a step costs the same at any dimension, and the
-trajectory is the one the full-space iteration gives, to rounding. Batches (seeds, scales, step sizes, slopes, data sets) run
-as one tensor.
+All three run on the Gram matrices of :class:`implicit_bias.span.Span`: a step costs the same at any dimension, and
+the trajectory is the one the full-space iteration gives, to rounding. Batches (seeds, scales, step sizes, slopes,
+data sets) run as one tensor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ DIVERGED = 3.0
 
 
 def log_spaced(last: int, count: int = 200) -> list[int]:
-    """About ``count`` different whole steps from 0 to ``last``, log-spaced as far as whole steps allow, both ends included."""
+    """About ``count`` different whole steps from 0 to ``last``, log-spaced as far as whole steps allow, both ends
+    included.
+    """
     if last < count:
         return list(range(last + 1))
     # Rounding makes the early ones coincide: draw more until enough are different.
@@ -44,7 +46,10 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
 def _record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:
     if record is None:
         return log_spaced(steps)
-    wanted = sorted({int(step) for step in record})
+    wanted = sorted(set(torch.as_tensor(record).tolist()))
+    if any(step != int(step) for step in wanted):
+        fail("record", "whole steps", next(step for step in wanted if step != int(step)))
+    wanted = [int(step) for step in wanted]
     if not wanted or wanted[0] < 0 or wanted[-1] > steps:
         fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
     return wanted
@@ -56,7 +61,10 @@ def _ending(recorder: Recorder, steps: int) -> Outcome:
     if worst > DIVERGED:
         count = int((risen > DIVERGED).sum())
         which = "the loss" if risen.ndim == 0 else f"in {count} of {risen.numel()} runs the loss"
-        return Outcome("diverged", f"{which} ended e^{worst:.1f} times above its start after {steps} steps; try a smaller step size")
+        return Outcome(
+            "diverged",
+            f"{which} ended e^{worst:.1f} times above its start after {steps} steps; try a smaller step size",
+        )
     return Outcome("finished", f"ran {steps} steps")
 
 
@@ -114,7 +122,8 @@ def sgd(
 ) -> Trajectory:
     """Stochastic gradient descent: each step uses ``batch_size`` samples drawn without replacement, epoch by epoch.
 
-    The other arguments and the result are those of :func:`gradient_descent`. Every run of a batch sees the same order of samples.
+    The other arguments and the result are those of :func:`gradient_descent`. Every run of a batch sees the same order
+    of samples.
     """
     batch_size = positive_int(batch_size, "batch_size")
     if batch_size > data.n:
@@ -153,8 +162,13 @@ def _descend(
         else:
             advance(state, steps - reached)
             if not bool(torch.isfinite(state).all()):
-                outcome = Outcome("non-finite", f"numbers overflowed between steps {reached} and {steps}; the records end at step {reached}")
+                outcome = Outcome(
+                    "non-finite",
+                    f"numbers overflowed between steps {reached} and {steps}; the records end at step {reached}",
+                )
     if not seen:
         fail("net", "finite outputs on the data", "an overflow at the first record")
     end = None if outcome or reached == steps else state
-    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome or _ending(recorder, steps), _end=end)
+    return recorder.trajectory(
+        step=torch.tensor(seen), step_size=step_size, outcome=outcome or _ending(recorder, steps), _end=end
+    )

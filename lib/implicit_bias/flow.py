@@ -1,19 +1,19 @@
 r"""Gradient flow on the loss clock.
 
-Plain time is useless here: to reach ``L = e^{-10000}`` the flow needs ``t ≈ e^{10000}``. So ``s = log(1/L)`` is the clock. Along the flow
-``dL/dt = -‖∇L‖²``, hence ``ds/dt = L ‖∇ log L‖²`` and
+Plain time is useless here: to reach ``L = e^{-10000}`` the flow needs ``t ≈ e^{10000}``. So ``s = log(1/L)`` is the
+clock. Along the flow ``dL/dt = -‖∇L‖²``, hence ``ds/dt = L ‖∇ log L‖²`` and
 
 .. math:: \frac{dW}{ds} = -\frac{∇\log L}{‖∇\log L‖²}, \qquad
           \frac{d(t e^{-s})}{ds} = \frac{1}{‖∇\log L‖²} - t e^{-s}.
 
-Both right-hand sides are of order one at any ``s`` (all weights of samples come from a log-sum-exp), and their Jacobians too: an
-explicit Runge-Kutta pair with error control walks to s = 10⁴ in steps of about 3. The second variable is ``t L``; it carries
-the time without ever forming it.
+Both right-hand sides are of order one at any ``s`` (all weights of samples come from a log-sum-exp), and their
+Jacobians too: an explicit Runge-Kutta pair with error control walks to s = 10⁴ in steps of about 3. The second
+variable is ``t L``; it carries the time without ever forming it.
 
-With a kinked activation the right-hand side is smooth as long as no neuron changes sides of a sample. So each step is taken with
-the activation pattern fixed; when a preactivation changes sign inside it, the step is cut at the crossing and the pattern
-switched. A preactivation pushed back from both sides slides along its kink: there the slope is the value in ``[γ, 1]`` that keeps it at
-0, which is what the Clarke subdifferential allows.
+With a kinked activation the right-hand side is smooth as long as no neuron changes sides of a sample. So each step is
+taken with the activation pattern fixed; when a preactivation changes sign inside it, the step is cut at the crossing
+and the pattern switched. A preactivation pushed back from both sides slides along its kink: there the slope is the
+value in ``[γ, 1]`` that keeps it at 0, which is what the Clarke subdifferential allows.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 
 SMALLEST_STEP = 1e-12
 """Relative to 1 + |s|: below it the run is stalled (a critical point, or data that cannot be fitted any better)."""
 
-NEAR = 1e-10
-"""A preactivation this small, in units of what moves a margin by one, is at its kink when another of its neuron is."""
-
 PATIENCE = 500
 SLOWEST_PACE = 0.05
-"""A run is stalled, too, when ``PATIENCE`` tries, and two more for each neuron and sample, gain less than this on the clock."""
+"""A run is stalled, too, when ``PATIENCE`` tries, and two more for each neuron and sample, gain less than this on the
+clock.
+"""
 
 
 def gradient_flow(
@@ -85,8 +84,8 @@ def gradient_flow(
     Returns
     -------
     Trajectory
-        With ``s``, and ``log_time`` = log t (``-inf`` at the start). A run that cannot go on ends with ``outcome.status ==
-        "stalled"``: a critical point, or data on which the loss has a positive infimum.
+        With ``s``, and ``log_time`` = log t (``-inf`` at the start). A run that cannot go on ends with
+        ``outcome.status == "stalled"``: a critical point, or data on which the loss has a positive infimum.
 
     Raises
     ------
@@ -168,7 +167,7 @@ class _Flow:
         self.gram = problem.span.x @ problem.span.x.mT
         self.independent = bool((torch.linalg.cond(self.gram) < 1e12).all())
 
-    # -- the right-hand side ---------------------------------------------------------------------------------------------
+    # -- the right-hand side --------
 
     def velocity(self, point: _Point, out: _Point | None = None) -> _Point:
         """Velocity at a point, with the activation pattern held fixed."""
@@ -212,7 +211,7 @@ class _Flow:
         held[runs, neurons] = free + hold.squeeze(-1)
         return held
 
-    # -- one step --------------------------------------------------------------------------------------------------------
+    # -- one step --------
 
     def combined(self, weights: Tensor) -> Tensor:
         """``Σ weights · velocities`` over the first stages, flat."""
@@ -229,11 +228,15 @@ class _Flow:
             self.velocity(point, out=stage)
         off = self.here.like(self.combined(self.weights[-1]))
         size = torch.maximum(point.z.abs().amax((-2, -1)), self.unit)
-        error = torch.maximum((h * off.z.abs().amax((-2, -1))) / size, (h * off.tL).abs() / point.tL.abs().clamp_min(1e-300))
+        error = torch.maximum(
+            (h * off.z.abs().amax((-2, -1))) / size, (h * off.tL).abs() / point.tL.abs().clamp_min(1e-300)
+        )
         return point, torch.nan_to_num(error / self.rtol, nan=1e10, posinf=1e10)
 
     def crossings(self, point: _Point, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Pairs that change sides within the step (b, m, n), and the fraction of it at which each does (2 where none)."""
+        """Pairs that change sides within the step (b, m, n), and the fraction of it at which each does (2 where
+        none).
+        """
         up = self.slopes == 1
         old, new = torch.where(up, self.here.z, -self.here.z), torch.where(up, point.z, -point.z)
         crossed = (new < 0) & (new < old) & ~self.sliding & self.kinked
@@ -255,7 +258,9 @@ class _Flow:
         accepted = (error <= 1) & (h > 0)
         growth = (0.9 * error.clamp_min(1e-10) ** -0.2).clamp(0.2, 5.0)
         # A step cut short by its goal says nothing against the longer one.
-        self.h = torch.where(h > 0, torch.where(accepted & (h < self.h), torch.maximum(self.h, h * growth), h * growth), self.h)
+        self.h = torch.where(
+            h > 0, torch.where(accepted & (h < self.h), torch.maximum(self.h, h * growth), h * growth), self.h
+        )
         if self.problem.activation.smooth:
             self.accept(accepted, point, h)
         else:
@@ -287,7 +292,7 @@ class _Flow:
         self.velocity_here = self.here.like(torch.where(rows, self.stages[-1].flat, self.velocity_here.flat))
         self.clock = torch.where(accepted, self.clock + h, self.clock)
 
-    # -- the activation pattern ------------------------------------------------------------------------------------------
+    # -- the activation pattern --------
 
     def holding(self, z: Tensor) -> Tensor:
         """The slopes that hold sliding pairs at their kink (b, m, n); a middling one elsewhere."""
@@ -300,7 +305,9 @@ class _Flow:
         return torch.minimum(1 - slope, slope - self.low).amin((-2, -1))
 
     def departure(self, point: _Point, h: Tensor, accepted: Tensor) -> tuple[_Point, Tensor, Tensor]:
-        """Cut the steps in which a holding slope leaves ``[γ, 1]`` just behind the place (b,): regula falsi on the room left."""
+        """Cut the steps in which a holding slope leaves ``[γ, 1]`` just behind the place (b,): regula falsi on the
+        room left.
+        """
         inside, outside = torch.zeros_like(h), h
         room_inside, room_outside = self.room(self.here), self.room(point)
         cut = accepted & (room_outside < 0)
@@ -317,14 +324,14 @@ class _Flow:
         return (self.trial(outside)[0] if cut.any() else point), outside, cut
 
     def settle(self, pairs: Tensor) -> None:
-        """Give ``pairs`` (b, m, n), which have just reached their kink, and the sliding ones slopes that agree with where they then go.
+        """Give ``pairs`` (b, m, n), which have just reached their kink, and the sliding ones slopes that agree with
+        where they then go.
 
-        A complementarity problem for each neuron, solved by pivoting on its first wrong pair (Murty's rule): a pair leaves on the side
-        where its slope lets it, is held where both sides push it back, and is let go where the holding slope leaves ``[γ, 1]``.
+        A complementarity problem for each neuron, solved by pivoting on its first wrong pair (Murty's rule): a pair
+        leaves on the side where its slope lets it, is held where both sides push it back, and is let go where the
+        holding slope leaves ``[γ, 1]``.
         """
-        # A neuron that shrinks to 0 reaches all its kinks at once: those within rounding count as reached.
-        near = self.kinked & pairs.any(-1, keepdim=True) & (self.here.z.abs() <= NEAR * self.unit[:, None, None])
-        at_kink, one = pairs | self.sliding | near, torch.ones_like(self.low)
+        at_kink, one = pairs | self.sliding, torch.ones_like(self.low)
         for _ in range(10 + 4 * pairs.shape[-1]):
             slope, dz = self.holding(self.here.z), self.velocity_here.z
             up = self.slopes == 1
@@ -340,7 +347,7 @@ class _Flow:
             self.sliding = (self.sliding & ~wrong) | held
             self.velocity_here = self.velocity(self.here)
 
-    # -- the run ---------------------------------------------------------------------------------------------------------
+    # -- the run --------
 
     def run(self, until: float, record: Sequence[float] | Tensor | None) -> Trajectory:
         grid = self.grid(until, record)
@@ -358,6 +365,8 @@ class _Flow:
                 if bool(self.stalled.all()):
                     break
         seen = torch.tensor(grid[: len(log_time)], dtype=torch.float64)
+        if bool(self.stalled.all()):
+            seen[-1] = self.clock.max()
         return recorder.trajectory(s=seen, log_time=torch.stack(log_time), outcome=self.outcome(finite, until))
 
     def grid(self, until: float, record: Sequence[float] | Tensor | None) -> list[float]:
@@ -379,12 +388,17 @@ class _Flow:
         if bool(self.stalled.any()):
             place = float(self.clock[self.stalled].min())
             runs = "the flow" if not self.problem.batch else f"{int(self.stalled.sum())} of {self.stalled.numel()} runs"
-            return Outcome("stalled", f"{runs} cannot go past s = log(1/L) = {place:.6g}: the loss no longer falls there")
+            return Outcome(
+                "stalled", f"{runs} cannot go past s = log(1/L) = {place:.6g}: the loss no longer falls there"
+            )
+        if until <= float(self.start.min()):
+            return Outcome("finished", f"s = log(1/L) was past {until:g} already at the start")
         return Outcome("finished", f"reached s = log(1/L) = {until:g}")
 
 
 def _hermite_root(old: Tensor, new: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Where in [0, 1] the cubics with these end values and slopes first turn negative (0 if they start so and fall); all (pairs,).
+    """Where in [0, 1] the cubics with these end values and slopes first turn negative (0 if they start so and fall);
+    all (pairs,).
 
     One that starts below 0, by rounding, and rises is taken to start at 0.
     Eleven times over, the part in question is cut in 32: 55 bits.

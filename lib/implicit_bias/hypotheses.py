@@ -1,7 +1,7 @@
 r"""The hypotheses of each theorem as computed objects: left side, right side, slack ``lhs/rhs`` (holds iff ≥ 1).
 
-``C_R = 10 R²/γ² + 10`` throughout, and ``p = max_{i≠k} |⟨x_i, x_k⟩|``. A zero sample gives slack 0; orthogonal data give slack ∞.
-K leaves its constant C unspecified ("large enough"): here it is a parameter.
+``C_R = 10 R²/γ² + 10`` throughout, and ``p = max_{i≠k} |⟨x_i, x_k⟩|``. A zero sample gives slack 0; orthogonal data
+give slack ∞. K leaves its constant C unspecified ("large enough"): here it is a parameter.
 """
 
 from __future__ import annotations
@@ -15,12 +15,25 @@ from ._checks import fail, gamma_in_range, positive, positive_int
 from ._format import format_slack
 from .data import Dataset
 
-__all__ = ["A1", "A2", "H_3_2", "H_4_2", "H_K4_1", "H_K4_3", "H_S1", "Hypothesis", "loss_ratio_constant"]
+__all__ = [
+    "A1",
+    "A2",
+    "H_3_2",
+    "H_4_2",
+    "H_K4_1",
+    "H_K4_3",
+    "H_S1",
+    "Hypothesis",
+    "data_conditions",
+    "loss_ratio_constant",
+]
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """An inequality ``lhs ≥ rhs`` with its ``slack = lhs/rhs`` (...); ``parts`` when several must hold, the slack then the smallest."""
+    """An inequality ``lhs ≥ rhs`` with its ``slack = lhs/rhs`` (...); ``parts`` when several must hold, the slack
+    then the smallest.
+    """
 
     name: str
     statement: str
@@ -53,7 +66,9 @@ def _make(name: str, statement: str, lhs: object, rhs: object, parts: tuple[Hypo
 def _bound(constant: object, data: Dataset, *, squared_ratio: bool) -> Tensor:
     """``constant · R² n p``, 0 for orthogonal data even where R is infinite."""
     p = data.p.double()
-    size = torch.as_tensor(constant, dtype=torch.float64) * data.n * p * (data.R.double() ** 2 if squared_ratio else 1.0)
+    size = (
+        torch.as_tensor(constant, dtype=torch.float64) * data.n * p * (data.R.double() ** 2 if squared_ratio else 1.0)
+    )
     return torch.where(p == 0, torch.zeros_like(size), size)
 
 
@@ -84,6 +99,23 @@ def H_4_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     return _make("H-4.2", "R_min² ≥ 5 γ⁻² C_R n p", data.R_min.double() ** 2, _bound(factor, data, squared_ratio=False))
 
 
+def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dict[str, Hypothesis]:
+    """What each theorem asks of the data alone, by name: H-3.2, H-S1, H-4.2, H-K4.1, H-K4.3 (no steps, scales or widths).
+
+    K's constant ``C`` is unspecified: the slack at ``C = 1`` is the largest C for which the condition holds.
+    """
+    gamma_in_range(gamma)
+    positive(C, "C")
+    leak, size = torch.as_tensor(gamma, dtype=torch.float64), data.R_min.double() ** 2
+    return {
+        "H-3.2": H_3_2(data, gamma),
+        "H-S1": H_S1(data, gamma),
+        "H-4.2": H_4_2(data, gamma),
+        "H-K4.1": _make("H-K4.1", "R_min² ≥ C R² γ⁻⁴ n p", size, _bound(C / leak**4, data, squared_ratio=True)),
+        "H-K4.3": _make("H-K4.3", "R_min² ≥ C R² n p", size, _bound(C, data, squared_ratio=True)),
+    }
+
+
 def A1(data: Dataset, gamma: float | Tensor, H: float | Tensor, step_size: float | Tensor) -> Hypothesis:
     """F-4.2's condition on the step: ``α ≤ γ² / (5 n R_max² R² C_R max(1, H))``; lhs is the bound, rhs is α."""
     gamma_in_range(gamma)
@@ -98,7 +130,9 @@ def A1(data: Dataset, gamma: float | Tensor, H: float | Tensor, step_size: float
 def A2(
     data: Dataset, gamma: float | Tensor, m: int, step_size: float | Tensor, scale: float | Tensor, delta: float = 0.01
 ) -> Hypothesis:
-    """F-4.2's condition on the initialisation: ``ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))``; lhs is the bound, rhs is ω."""
+    """F-4.2's condition on the initialisation: ``ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))``; lhs is the bound,
+    rhs is ω.
+    """
     gamma_in_range(gamma)
     m = positive_int(m, "m")
     positive(step_size, "step_size")
@@ -106,7 +140,12 @@ def A2(
     _delta(delta)
     gamma, step = torch.as_tensor(gamma, dtype=torch.float64), torch.as_tensor(step_size, dtype=torch.float64)
     root = (torch.tensor(4.0 * m / delta, dtype=torch.float64).log() * m * data.ambient_dim).sqrt()
-    bound = step * gamma**2 * data.R_min.double() / (72 * data.R.double() * loss_ratio_constant(data, gamma) * data.n * root)
+    bound = (
+        step
+        * gamma**2
+        * data.R_min.double()
+        / (72 * data.R.double() * loss_ratio_constant(data, gamma) * data.n * root)
+    )
     return _make("A2", "ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))", bound, scale)
 
 
@@ -119,23 +158,35 @@ def H_K4_1(
     C: float = 1.0,
     delta: float = 0.01,
 ) -> Hypothesis:
-    """K-4.1's conditions (m neurons of each sign): data ``R_min² ≥ C R² γ⁻⁴ n p``, step ``η ≤ nm/(C R_max²)``, scale ``σ₀ ≤ γ/(C R_max √log(mn/δ))``."""
+    """K-4.1's conditions (m neurons of each sign): data ``R_min² ≥ C R² γ⁻⁴ n p``, step ``η ≤ nm/(C R_max²)``, scale
+    ``σ₀ ≤ γ/(C R_max √log(mn/δ))``.
+    """
     gamma_in_range(gamma)
     gamma = torch.as_tensor(gamma, dtype=torch.float64)
     parts = _K_step_and_scale(data, gamma, m, step_size, scale, C, delta)
     return _make(
-        "H-K4.1", "R_min² ≥ C R² γ⁻⁴ n p (and step, scale)", data.R_min.double() ** 2, _bound(C / gamma**4, data, squared_ratio=True), parts
+        "H-K4.1",
+        "R_min² ≥ C R² γ⁻⁴ n p (and step, scale)",
+        data.R_min.double() ** 2,
+        _bound(C / gamma**4, data, squared_ratio=True),
+        parts,
     )
 
 
 def H_K4_3(
     data: Dataset, m: int, step_size: float | Tensor, scale: float | Tensor, C: float = 1.0, delta: float = 0.01
 ) -> Hypothesis:
-    """K-4.3's conditions (ReLU): data ``R_min² ≥ C R² n p``, width ``m ≥ C log(n/δ)``, step as in K-4.1, scale ``σ₀ ≤ 1/(C R_max √log(mn/δ))``."""
+    """K-4.3's conditions (ReLU): data ``R_min² ≥ C R² n p``, width ``m ≥ C log(n/δ)``, step as in K-4.1, scale ``σ₀ ≤
+    1/(C R_max √log(mn/δ))``.
+    """
     parts = _K_step_and_scale(data, torch.tensor(1.0, dtype=torch.float64), m, step_size, scale, C, delta)
     width = _make("width", "m ≥ C log(n/δ)", m, C * torch.tensor(data.n / delta, dtype=torch.float64).log())
     return _make(
-        "H-K4.3", "R_min² ≥ C R² n p (and width, step, scale)", data.R_min.double() ** 2, _bound(C, data, squared_ratio=True), (*parts, width)
+        "H-K4.3",
+        "R_min² ≥ C R² n p (and width, step, scale)",
+        data.R_min.double() ** 2,
+        _bound(C, data, squared_ratio=True),
+        (*parts, width),
     )
 
 

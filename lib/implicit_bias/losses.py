@@ -1,7 +1,7 @@
 r"""The two losses, and everything about them that must survive margins of ±10⁴.
 
-``ℓ(q)`` is ``log(1 + e^{-q})`` (logistic) or ``e^{-q}`` (exponential), and ``g(q) = -ℓ'(q)``. A naive ``log(1 + e^{-q})``
-is exactly 0 from q = 37 on in float64; the logarithms below stay exact to rounding at any margin.
+``ℓ(q)`` is ``log(1 + e^{-q})`` (logistic) or ``e^{-q}`` (exponential), and ``g(q) = -ℓ'(q)``. A naive ``log(1 +
+e^{-q})`` is exactly 0 from q = 37 on in float64; the logarithms below stay exact to rounding at any margin.
 """
 
 from __future__ import annotations

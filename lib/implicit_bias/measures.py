@@ -10,22 +10,30 @@ from ._checks import as_float_tensor, fail
 from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
+from .span import generator
+from .trajectory import Trajectory
 
 __all__ = [
     "activation_pattern",
+    "clock_velocity",
     "direction_distance",
+    "even_odd",
+    "fresh_outputs",
+    "fresh_preactivations",
     "gradient",
     "gradient_gram",
     "loss_ratio",
     "margins",
     "proxy_pl_ratio",
     "rho",
+    "smoothed_margin",
     "stable_rank",
 ]
 
 
 def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
-    """``‖W‖_F² / ‖W‖_2²`` (...) of a matrix (..., m, d), or of a network's first layer, frozen part included (F, Definition 4.1).
+    """``‖W‖_F² / ‖W‖_2²`` (...) of a matrix (..., m, d), or of a network's first layer, frozen part included (F,
+    Definition 4.1).
 
     Both norms come from the singular values, at full precision: no tolerance is involved. A zero matrix has none: NaN.
     """
@@ -86,17 +94,57 @@ def gradient_gram(net: TwoLayer, data: Dataset) -> Tensor:
 
 
 def proxy_pl_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
-    """``‖∇L(W)‖_F / G(W)`` (...), ``G = (1/n) Σ_i g_i``: the left side of the proxy-PL inequality (F-D.2, F-E.14, S-4)."""
-    g = losses.get(loss).g(margins(net, data)).mean(-1)
-    return gradient(net, data, loss).flatten(-2).norm(dim=-1) / g
+    """``‖∇L(W)‖_F / G(W)`` (...), ``G = (1/n) Σ_i g_i``: the left side of the proxy-PL inequality (F-D.2, F-E.14, S-4).
+
+    Only the shares ``g_i / Σ g`` matter; from logarithms they are exact at any margin. As in :func:`gradient`, φ'(0) = 1.
+    """
+    share = torch.softmax(losses.get(loss).log_g(margins(net, data)), dim=-1)
+    slopes = net.activation.derivative(net.preactivations(data.x))
+    pull = net.a.unsqueeze(-1) * slopes * (data.y * share).unsqueeze(-2)
+    return (pull @ data.x.to(pull)).flatten(-2).norm(dim=-1)
+
+
+def fresh_preactivations(net: TwoLayer, test: Dataset, seed: int = 0) -> Tensor:
+    """``⟨w_j, x⟩`` (..., m, k) at fresh points (:func:`implicit_bias.data.fresh`), in the full space, exactly in law.
+
+    Outside the coordinates of ``test`` its points are N(0, I), so there the m products with one point are
+    N(0, ``frozen_gram``), independent of everything else. Equal frozen parts give equal draws.
+    """
+    z = net.preactivations(test.x)
+    if net.frozen_gram is None:
+        return z
+    # A symmetric root serves singular Gram matrices too (more neurons than dimensions outside).
+    values, vectors = torch.linalg.eigh(net.frozen_gram)
+    noise = torch.randn(net.m, test.n, generator=generator(seed), dtype=torch.float64).to(z)
+    return z + (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ (vectors.mT @ noise)
+
+
+def fresh_outputs(net: TwoLayer, test: Dataset, seed: int = 0) -> Tensor:
+    """``f(x; W)`` (..., k) at fresh points, the part of the network outside their coordinates included."""
+    z = fresh_preactivations(net, test, seed)
+    return (net.a.unsqueeze(-1) * net.activation.value(z)).sum(-2)
+
+
+def even_odd(net: TwoLayer, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Even and odd part (..., k) of the output at preactivations ``z`` (..., m, k): ``f(±x) = even ± odd``.
+
+    For a leaky ReLU ``odd = (1+γ)/2 Σ_j a_j ⟨w_j, x⟩`` is linear in x and ``even = (1-γ)/2 Σ_j a_j |⟨w_j, x⟩|``.
+    """
+    a = net.a.unsqueeze(-1)
+    here, mirrored = ((a * net.activation.value(side)).sum(-2) for side in (z, -z))
+    return (here + mirrored) / 2, (here - mirrored) / 2
 
 
 def direction_distance(net: TwoLayer, other: TwoLayer) -> Tensor:
-    """``‖W/‖W‖_F - V/‖V‖_F‖_F`` (...), frozen parts included (orthogonal to each other unless one's Gram matrix is a multiple of the other's)."""
+    """``‖W/‖W‖_F - V/‖V‖_F‖_F`` (...), frozen parts included (orthogonal to each other unless one's Gram matrix is a
+    multiple of the other's).
+    """
     ours, theirs = net.frobenius()[..., None, None], other.frobenius()[..., None, None]
     inside = (net.weights / ours - other.weights / theirs).square().sum((-2, -1))
     frozen = [
-        torch.zeros(()) if one.frozen_gram is None else one.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1) / one.frobenius() ** 2
+        torch.zeros(())
+        if one.frozen_gram is None
+        else one.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1) / one.frobenius() ** 2
         for one in (net, other)
     ]
     outside = (frozen[0].sqrt() - frozen[1].sqrt()).square() if _parallel(net, other) else frozen[0] + frozen[1]
@@ -107,5 +155,33 @@ def _parallel(net: TwoLayer, other: TwoLayer) -> bool:
     """Whether the frozen parts of two networks are multiples of each other, as those of one run's are."""
     if net.frozen_gram is None or other.frozen_gram is None or net.m != other.m:
         return False
-    ours, theirs = ((F.frozen_gram / F.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]) for F in (net, other))
+    ours, theirs = (
+        (F.frozen_gram / F.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]) for F in (net, other)
+    )
     return torch.allclose(ours, theirs.to(ours))
+
+
+def smoothed_margin(run: Trajectory) -> Tensor:
+    """``ℓ^{-1}(nL) / ‖W‖_F`` (T, ...) along a run: below the smallest normalised margin, and rising once ``nL < ℓ(0)``
+    (F-3.1; Lyu & Li's smoothed margin).
+
+    ``ℓ^{-1}(nL)`` is the margin of one sample that has the whole loss. Computed from ``log L``, so at any loss.
+    """
+    log_total = run.log_loss + torch.log(torch.as_tensor(float(run.data.n)))
+    margin = -log_total
+    if run.loss.name == "logistic":
+        # ℓ^{-1}(v) = -log(e^v - 1), which is -log v to rounding once v < e^{-40}.
+        small = log_total < -40
+        margin = torch.where(small, margin, -torch.log(torch.expm1(log_total.clamp_min(-40).exp())))
+    return margin / run.frobenius
+
+
+def clock_velocity(run: Trajectory, index: int = -1) -> TwoLayer:
+    """``dW/ds`` as the mean over the interval that ends at a recorded time, as a network: it tends to the KKT point at
+    its true scale, and far sooner than ``W/s`` does (F-3.1, F-3.5), for the start drops out of it.
+    """
+    index = index % len(run)
+    if run.s is None or index == 0:
+        fail("run", "a run of gradient_flow and a recorded time after its first", "none before" if index == 0 else "descent")
+    before, after = run.net(index - 1), run.net(index)
+    return TwoLayer((after.weights - before.weights) / (run.s[index] - run.s[index - 1]), after.a, after.activation)

@@ -1,7 +1,7 @@
 r"""Two-layer networks ``f(x; W) = Σ_j a_j φ(⟨w_j, x⟩)`` with a fixed second layer, and their activations.
 
-The kink convention, stated once: where the derivative jumps, ``φ'(0) = 1``. K (Kou, Chen, Gu) fixes it so, F (Frei et al.) allows
-any value in ``[γ, 1]`` (Clarke subdifferential), and torch's own leaky ReLU would say γ.
+The kink convention, stated once: where the derivative jumps, ``φ'(0) = 1``. K (Kou, Chen, Gu) fixes it so, F (Frei et
+al.) allows any value in ``[γ, 1]`` (Clarke subdifferential), and torch's own leaky ReLU would say γ.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ __all__ = ["Activation", "TwoLayer", "leaky_relu", "relu", "smoothed_leaky_relu"
 
 @dataclass(frozen=True)
 class Activation:
-    """An activation ``φ`` with its leak ``gamma`` (``γ ≤ φ' ≤ 1``) and smoothness ``H`` (``|φ''| ≤ H``; None where φ has a kink).
+    """An activation ``φ`` with its leak ``gamma`` (``γ ≤ φ' ≤ 1``) and smoothness ``H`` (``|φ''| ≤ H``; None where φ
+    has a kink).
 
     ``gamma`` may be a tensor whose shape is the batch shape of the weights it is used with: slopes run as one tensor.
     """
@@ -52,7 +53,8 @@ class Activation:
         """``φ(z)`` elementwise; z (..., m, n)."""
         gamma = self._gamma(z)
         if self.smooth:
-            # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its default of 20 loses ten digits.
+            # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its default of 20 loses ten
+            # digits.
             return (F.softplus(z, threshold=40.0).sub_(math.log(2)) * (1 - gamma)).add_(gamma * z)
         return torch.where(z >= 0, z, gamma * z)
 
@@ -101,8 +103,8 @@ class TwoLayer:
         Second layer, no zeros. F takes ``±1/√m`` (m neurons in all), K takes ``±1/m`` (m neurons of each sign).
     activation : Activation
     frozen_gram : (..., m, m), optional
-        Gram matrix of the weights' components outside those coordinates: they never move (every gradient lies in the span of
-        the data) and count only in norms and stable rank.
+        Gram matrix of the weights' components outside those coordinates: they never move (every gradient lies in the
+        span of the data) and count only in norms and stable rank.
     """
 
     weights: Tensor
@@ -119,7 +121,11 @@ class TwoLayer:
         if a.ndim < 1 or a.shape[-1] != m:
             fail("a", f"{m} entries, one a neuron", tuple(a.shape))
         if any(1 != ours != theirs != 1 for ours, theirs in zip(weights.shape[-3::-1], a.shape[-2::-1])):
-            fail("a", f"a batch shape that broadcasts with {tuple(weights.shape[:-2])}, that of the weights", tuple(a.shape[:-1]))
+            fail(
+                "a",
+                f"a batch shape that broadcasts with {tuple(weights.shape[:-2])}, that of the weights",
+                tuple(a.shape[:-1]),
+            )
         finite(weights, "weights")
         finite(a, "a")
         if bool((a == 0).any()):
@@ -148,9 +154,9 @@ class TwoLayer:
     ) -> TwoLayer:
         """Gaussian initialisation: entries of ``W(0)`` i.i.d. N(0, scale²) in all ``data.ambient_dim`` dimensions.
 
-        Positive neurons come first. ``output="1/sqrt(m)"`` is F's second layer (``m = m_pos + m_neg``), ``"1/m"`` is K's (``m`` of
-        each sign, so ``m_pos == m_neg``). A tensor of scales, or a list of seeds, gives a batch (seeds first): same seed, same
-        draw, times the scale.
+        Positive neurons come first. ``output="1/sqrt(m)"`` is F's second layer (``m = m_pos + m_neg``), ``"1/m"`` is
+        K's (``m`` of each sign, so ``m_pos == m_neg``). A tensor of scales, or a list of seeds, gives a batch (seeds
+        first): same seed, same draw, times the scale.
 
         When the data are held in span coordinates, the part of W outside them enters as its exact Wishart Gram matrix.
         """
@@ -253,7 +259,9 @@ class TwoLayer:
     def to(self, *args, **kwargs) -> TwoLayer:
         """The same network on another device or in another dtype (arguments as for ``Tensor.to``)."""
         frozen = None if self.frozen_gram is None else self.frozen_gram.to(*args, **kwargs)
-        return TwoLayer(self.weights.to(*args, **kwargs), self.a.to(*args, **kwargs), self.activation.to(*args, **kwargs), frozen)
+        return TwoLayer(
+            self.weights.to(*args, **kwargs), self.a.to(*args, **kwargs), self.activation.to(*args, **kwargs), frozen
+        )
 
     def __repr__(self) -> str:
         batch = f", batch {tuple(self.weights.shape[:-2])}" if self.weights.ndim > 2 else ""

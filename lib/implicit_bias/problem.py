@@ -18,7 +18,9 @@ from .trajectory import Trajectory
 __all__ = ["GPU_WORTHWHILE", "Problem", "Recorder", "compute_device"]
 
 GPU_WORTHWHILE = 200_000
-"""Preactivations (batch · m · n) from which ``device="auto"`` moves a run to a GPU: below, launching kernels costs more than it saves."""
+"""Preactivations (batch · m · n) from which ``device="auto"`` moves a run to a GPU: below, launching kernels costs
+more than it saves.
+"""
 
 
 def compute_device(device: str, entries: int, home: torch.device) -> torch.device:
@@ -49,9 +51,17 @@ class Problem:
 
     @classmethod
     def of(
-        cls, net: TwoLayer, data: Dataset, loss: str | losses.Loss, device: str, step_size: object = 1.0, dtype: torch.dtype | None = None
+        cls,
+        net: TwoLayer,
+        data: Dataset,
+        loss: str | losses.Loss,
+        device: str,
+        step_size: object = 1.0,
+        dtype: torch.dtype | None = None,
     ) -> Problem:
-        """Check that ``net`` and ``data`` fit, broadcast their batch shapes (and that of ``step_size``), and reduce to the span."""
+        """Check that ``net`` and ``data`` fit, broadcast their batch shapes (and that of ``step_size``), and reduce
+        to the span.
+        """
         if net.d != data.d:
             fail("net", f"weights with {data.d} columns, like the data", net.d)
         gamma, shapes = net.activation.gamma, [torch.as_tensor(step_size).shape]
@@ -89,7 +99,9 @@ class Problem:
         return self.y.squeeze(-2) * (self.a * self.activation.value(z)).sum(-2)
 
     def pull(self, z: Tensor, g: Tensor) -> Tensor:
-        """Coefficients ``a_j φ'(⟨w_j, x_i⟩) y_i g_i`` (..., m, n): ``-n ∇_{w_j} L`` is their combination of the samples."""
+        """Coefficients ``a_j φ'(⟨w_j, x_i⟩) y_i g_i`` (..., m, n): ``-n ∇_{w_j} L`` is their combination of the
+        samples.
+        """
         return self.a * self.activation.derivative(z) * (self.y * g.unsqueeze(-2))
 
     def shaped(self, tensor: Tensor, core: int = 0) -> Tensor:
@@ -134,5 +146,11 @@ class Recorder:
         problem = self.problem
         lift: Callable[[Tensor], TwoLayer] = problem.lift
         return Trajectory(
-            data=problem.data, initial=problem.net, loss=problem.loss, _states=tuple(self.states), _lift=lift, **stacked, **rest
+            data=problem.data,
+            initial=problem.net,
+            loss=problem.loss,
+            _states=tuple(self.states),
+            _lift=lift,
+            **stacked,
+            **rest,
         )

@@ -10,8 +10,10 @@ and everything a run needs is three Gram matrices, whatever the dimension ``d``:
 * ``preactivation`` ``W(0) Xᵀ`` (m, n)   what the first layer says at the start,
 * ``weight_gram``  ``W(0) W(0)ᵀ`` (m, m)   lengths and angles of the starting weights.
 
-:class:`Span` holds the three and the map from the run's state to preactivations. The state is the matrix of coefficients
-``ρ_ji/‖x_i‖²``; with more than twice as many samples as dimensions it is the displacement ``W - W(0)``, then the smaller matrix.
+:class:`Span` holds the three and the map from the run's state to preactivations. The state is the matrix of
+coefficients
+``ρ_ji/‖x_i‖²``; with more than twice as many samples as dimensions it is the displacement ``W - W(0)``, then the
+smaller matrix.
 
 For Gaussian data none of the three costs more at ``d = 10^12`` than at ``d = 10^3``: :func:`gaussian_rows` draws the
 coordinates of ``n`` Gaussian vectors in their own span and :func:`wishart` draws the Gram matrix of what is left
@@ -27,7 +29,7 @@ from torch import Tensor
 
 from ._checks import fail
 
-__all__ = ["Span", "gaussian_rows", "generator", "spectral_norm", "wishart"]
+__all__ = ["Span", "chi", "gaussian_rows", "generator", "spectral_norm", "wishart"]
 
 
 def generator(seed: int | None) -> torch.Generator:
@@ -40,7 +42,7 @@ def generator(seed: int | None) -> torch.Generator:
     return stream
 
 
-def _chi(degrees: Tensor, stream: torch.Generator) -> Tensor:
+def chi(degrees: Tensor, stream: torch.Generator) -> Tensor:
     """Chi variables: the square root of twice a Gamma(degrees/2) draw."""
     return torch._standard_gamma(degrees / 2, generator=stream).mul(2).sqrt()
 
@@ -53,12 +55,14 @@ def gaussian_rows(n: int, d: int, stream: torch.Generator) -> Tensor:
     """
     r = min(n, d)
     rows = torch.randn(n, r, generator=stream, dtype=torch.float64).tril(-1)
-    rows.diagonal().copy_(_chi(torch.arange(d, d - r, -1, dtype=torch.float64), stream))
+    rows.diagonal().copy_(chi(torch.arange(d, d - r, -1, dtype=torch.float64), stream))
     return rows
 
 
 def wishart(m: int, degrees: int, stream: torch.Generator) -> Tensor:
-    """The Gram matrix (m, m) of ``m`` independent N(0, I) vectors in ``degrees`` dimensions (zero when there are none)."""
+    """The Gram matrix (m, m) of ``m`` independent N(0, I) vectors in ``degrees`` dimensions (zero when there are
+    none).
+    """
     if degrees <= 0:
         return torch.zeros(m, m, dtype=torch.float64)
     rows = gaussian_rows(m, degrees, stream)
@@ -74,8 +78,8 @@ def spectral_norm(weight_gram: Tensor) -> Tensor:
 class Span:
     """The three Gram matrices of a run, and the linear maps between its state and what is observed.
 
-    ``state`` is ``c`` (..., m, n) with ``w_j = w_j(0) + Σ_i c_ji x_i`` (so ``ρ_ji = c_ji ‖x_i‖²``), or ``W - W(0)`` (..., m, d)
-    when ``coordinates`` is set.
+    ``state`` is ``c`` (..., m, n) with ``w_j = w_j(0) + Σ_i c_ji x_i`` (so ``ρ_ji = c_ji ‖x_i‖²``), or ``W - W(0)``
+    (..., m, d) when ``coordinates`` is set.
     """
 
     x: Tensor  # (..., n, d)
@@ -87,7 +91,9 @@ class Span:
 
     @classmethod
     def of(cls, x: Tensor, weights: Tensor, frozen_gram: Tensor | None = None) -> Span:
-        """Reduce samples ``x`` (..., n, d) and weights (..., m, d); ``frozen_gram`` adds what lies outside ``x``'s coordinates."""
+        """Reduce samples ``x`` (..., n, d) and weights (..., m, d); ``frozen_gram`` adds what lies outside ``x``'s
+        coordinates.
+        """
         if x.shape[-1] != weights.shape[-1]:
             fail("weights", f"rows of length {x.shape[-1]}, like the samples", weights.shape[-1])
         weight_gram = weights @ weights.mT

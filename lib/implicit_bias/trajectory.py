@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -17,7 +17,9 @@ __all__ = ["Outcome", "Trajectory"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"`` or ``"stalled"``, ``message`` says it in a sentence."""
+    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"`` or ``"stalled"``, ``message``
+    says it in a sentence.
+    """
 
     status: str
     message: str
@@ -42,7 +44,7 @@ class Trajectory:
     margins : (T, ..., n)    ``y_i f(x_i; W)``
     frobenius, spectral, stable_rank : (T, ...)   of the whole first layer, frozen part included
     step : (T,) or None      descent steps (gradient descent, sgd)
-    s : (T,) or None         the loss clock log(1/L) (gradient flow)
+    s : (T,) or None         the loss clock log(1/L) asked for (gradient flow); ``-log_loss`` is where each run was
     log_time : (T, ...) or None   log t along the flow, -inf at its start
     outcome : Outcome
     """
@@ -82,6 +84,31 @@ class Trajectory:
             fail("index", f"a recorded time, {-len(self)} to {len(self) - 1}", index)
         return self._lift(self._states[index])
 
+    def member(self, *index: int) -> Trajectory:
+        """One run of a batch, by its place in the batch dimensions."""
+        if len(index) != self.log_loss.ndim - 1:
+            fail("index", f"{self.log_loss.ndim - 1} numbers, one for each batch dimension", index)
+        at = (slice(None), *index)
+        series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
+        if self.log_time is not None:
+            series["log_time"] = self.log_time[at]
+        batched = self.data.x.ndim > 2
+        data = replace(self.data, x=self.data.x[index], y=self.data.y[index]) if batched else self.data
+        lift = self._lift
+        return replace(
+            self, data=data, initial=_entry(self.initial, index), _lift=lambda state: _entry(lift(state), index), **series
+        )
+
     def __repr__(self) -> str:
         last = f"step {int(self.step[-1])}" if self.step is not None else f"s = {float(self.s[-1]):g}"
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
+
+
+def _entry(net: TwoLayer, index: tuple[int, ...]) -> TwoLayer:
+    """One network of a batch."""
+    a = net.a[index] if net.a.ndim > 1 else net.a
+    gamma = net.activation.gamma
+    leaks = isinstance(gamma, Tensor) and gamma.ndim > 0
+    activation = replace(net.activation, gamma=gamma[index]) if leaks else net.activation
+    frozen = None if net.frozen_gram is None else net.frozen_gram.expand(*net.weights.shape[:-1], net.m)[index]
+    return TwoLayer(net.weights[index], a, activation, frozen)

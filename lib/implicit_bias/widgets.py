@@ -1,8 +1,8 @@
 """Sliders that work twice: with a kernel they recompute at any value, in a static page they walk through stored frames.
 
-An :class:`Explorer` is one anywidget. When the notebook runs, every combination of the sliders' grid values is drawn and stored in the
-widget's state; the page needs no server, no kernel and no network after that. Where a kernel answers, the sliders move continuously
-and each position is computed afresh.
+An :class:`Explorer` is one anywidget. When the notebook runs, every combination of the sliders' grid values is drawn
+and stored in the widget's state; the page needs no server, no kernel and no network after that. Where a kernel
+answers, the sliders move continuously and each position is computed afresh.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _HERE = Path(__file__).parent / "static"
 class Slider:
     """A parameter: its name (as ``compute`` takes it), its label, the grid of values, and the grid index to start at.
 
-    Between grid values a live slider interpolates, geometrically with ``log=True``. ``digits`` are the significant digits shown.
+    Between grid values a live slider interpolates, geometrically with ``log=True``. ``digits`` are the significant
+    digits shown.
     """
 
     name: str
@@ -44,7 +45,9 @@ class Slider:
 
     def __post_init__(self) -> None:
         if not self.values or not 0 <= self.start < len(self.values):
-            raise ValueError(f"start: expected an index into the {len(self.values)} values of {self.name!r}, got {self.start}")
+            raise ValueError(
+                f"start: expected an index into the {len(self.values)} values of {self.name!r}, got {self.start}"
+            )
         if self.log and min(self.values) <= 0:
             raise ValueError(f"values: expected numbers > 0 on a logarithmic slider, got {min(self.values)}")
 
@@ -60,7 +63,7 @@ class Slider:
 
 @dataclass(frozen=True)
 class Frame:
-    """What ``compute`` returns: a figure, a description for those who do not see it, verdicts, and a sentence or two."""
+    """What ``compute`` returns: a figure, its description for those who do not see it, verdicts, a sentence or two."""
 
     figure: Figure
     alt: str
@@ -95,7 +98,8 @@ class Explorer(anywidget.AnyWidget):
         self._compute = compute
         grid = itertools.product(*(range(len(slider.values)) for slider in sliders))
         frames = {
-            ",".join(map(str, place)): _packed(compute(**{s.name: s.values[k] for s, k in zip(sliders, place)})) for place in grid
+            ",".join(map(str, place)): _packed(compute(**{s.name: s.values[k] for s, k in zip(sliders, place)}))
+            for place in grid
         }
         described = [
             {
@@ -119,13 +123,24 @@ class Explorer(anywidget.AnyWidget):
         elif content.get("kind") == "frame":
             values = {name: float(content["values"][name]) for name in self._sliders}
             texts = {name: slider.text(values[name]) for name, slider in self._sliders.items()}
-            self.send({"kind": "frame", "ticket": content.get("ticket"), "frame": _packed(self._compute(**values)), "texts": texts})
+            self.send(
+                {
+                    "kind": "frame",
+                    "ticket": content.get("ticket"),
+                    "frame": _packed(self._compute(**values)),
+                    "texts": texts,
+                }
+            )
 
     def fallback(self) -> str:
         """HTML for readers without JavaScript: the frame the sliders start at."""
         frame = self.frames[",".join(str(s["start"]) for s in self.sliders)]
-        verdicts = "".join(f"<p><b>{html.escape(v['claim'])} {v['verdict']}</b>: {html.escape(v['why'])}</p>" for v in frame["verdicts"])
-        return f'<noscript><img class="ib-figure" src="{frame["src"]}" alt="{html.escape(frame["alt"])}">{verdicts}</noscript>'
+        verdicts = "".join(
+            f"<p><b>{html.escape(v['claim'])} {v['verdict']}</b>: {html.escape(v['why'])}</p>"
+            for v in frame["verdicts"]
+        )
+        picture = f'<img class="ib-figure" src="{frame["src"]}" alt="{html.escape(frame["alt"])}">'
+        return f"<noscript>{picture}{verdicts}</noscript>"
 
 
 def explore(compute: Callable[..., Frame], sliders: Sequence[Slider], title: str) -> None:

@@ -35,7 +35,7 @@ def loss(request):
 
 @pytest.fixture
 def rejects():
-    """``with rejects("x", "index (1, 0)"):`` expects a ValueError whose message starts with the argument and holds the rest."""
+    """``with rejects("x", "index (1, 0)"):`` expects a ValueError that starts with the argument and holds the rest."""
 
     def expect(argument, *words):
         pattern = rf"(?s)^{argument}: .*" + "".join(f"(?=.*{word})" for word in words)

@@ -1,4 +1,7 @@
-"""Slow, literal twins of the fast routines: loops, autograd, the full space, general solvers. They share no code with the library."""
+"""Slow, literal twins of the fast routines: loops, autograd, the full space, general solvers.
+
+They share no code with the library.
+"""
 
 import itertools
 import math
@@ -120,7 +123,8 @@ def mp_loss(q, name):
 def least_norm(A):
     """``argmin ‖c‖`` subject to ``Ac ≥ 1``, None if infeasible, by trying every set of tight constraints.
 
-    The minimiser is the least-norm point of the face it lies on, so it is among the candidates, and no feasible one is shorter.
+    The minimiser is the least-norm point of the face it lies on, so it is among the candidates; no feasible one is
+    shorter.
     """
     best = None
     for size in range(1, min(A.shape) + 1):
@@ -152,10 +156,10 @@ def hard_margin(x, y):
 
 
 def kkt_distance(weights, a, gamma, x, y, kink=1e-9):
-    """``min ‖W - Σ_ij λ_i φ'_ij y_i a_j e_j x_iᵀ‖_F`` over λ ≥ 0 and admissible slopes, as one cone of non-negative columns.
+    """``min ‖W - Σ_ij λ_i φ'_ij y_i a_j e_j x_iᵀ‖_F`` over λ ≥ 0 and admissible slopes, as one cone of columns.
 
-    A sample whose ``k`` neurons sit at a kink brings a column for each of the ``2^k`` choices of their slopes: the convex hull
-    of the vertices is the box, and non-negative weights make it the cone.
+    A sample whose ``k`` neurons sit at a kink brings a column for each of the ``2^k`` choices of their slopes: the
+    convex hull of the vertices is the box, and non-negative weights make it the cone.
     """
     W, a, X, Y = weights.numpy(), a.numpy(), x.numpy(), y.numpy()
     columns = []

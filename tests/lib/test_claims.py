@@ -4,10 +4,9 @@ import math
 import re
 from pathlib import Path
 
+import implicit_bias as ib
 import pytest
 import torch
-
-import implicit_bias as ib
 from implicit_bias.claims import found, instances, table
 from implicit_bias.claims.common import fitted_rate, limit
 
@@ -55,7 +54,7 @@ def test_unknown_claim_names_the_known_ones():
         ib.claims["F-9.9"]
 
 
-# -- the items of Theorem 3.2, each broken by a change that only it should mind ----------------------------------------------------
+# -- the items of Theorem 3.2, each broken by a change that only it should mind --------
 
 
 def broken(id, change):
@@ -100,7 +99,7 @@ def test_b8_holds_for_small_epsilon_and_is_vacuous_past_the_bound():
     assert check(1 / 71).verdict == "vacuous"
 
 
-# -- limits ------------------------------------------------------------------------------------------------------------------------
+# -- limits --------
 
 
 def test_fitted_rate_reads_a_power_law():
@@ -108,7 +107,9 @@ def test_fitted_rate_reads_a_power_law():
     assert fitted_rate(clock, 5 / clock**1.5) == pytest.approx(1.5)
 
 
-@pytest.mark.parametrize("error, true", [(lambda s: 3 / s, True), (lambda s: 0.2 + 0 * s, False), (lambda s: s**-0.2, False)])
+@pytest.mark.parametrize(
+    "error, true", [(lambda s: 3 / s, True), (lambda s: 0.2 + 0 * s, False), (lambda s: s**-0.2, False)]
+)
 def test_limit_needs_a_rate(error, true):
     clock = torch.logspace(0, 3, 40, dtype=torch.float64)
     finding, unsettled = limit(clock, error(clock), "x", "s", law=1.0)
@@ -127,9 +128,11 @@ def test_descent_is_no_flow():
         ib.claims["F-3.5"].check(ib.gradient_descent(net, data, 0.1, 3))
 
 
-# -- S-5 ---------------------------------------------------------------------------------------------------------------------------
+# -- S-5 --------
 
-GRID = [(gamma, kappa, n) for gamma in (0.1, 0.3, 0.5, 0.7, 0.9) for kappa in (0.01, 0.25, 1.0) for n in (2, 3, 10, 100)]
+GRID = [
+    (gamma, kappa, n) for gamma in (0.1, 0.3, 0.5, 0.7, 0.9) for kappa in (0.01, 0.25, 1.0) for n in (2, 3, 10, 100)
+]
 
 
 def solve(data, gamma, kappa):
@@ -148,7 +151,9 @@ def test_each_part_breaks_on_its_worst_data_exactly_where_predicted(gamma, kappa
     if not math.isnan(points.low):
         assert float(solve(found.worst_data(n, points.low / N, lean), gamma, kappa).min()) == pytest.approx(0.5)
     if not math.isnan(points.zero):
-        assert float(solve(found.worst_data(n, points.zero / N, lean), gamma, kappa).min()) == pytest.approx(0, abs=1e-9)
+        assert float(solve(found.worst_data(n, points.zero / N, lean), gamma, kappa).min()) == pytest.approx(
+            0, abs=1e-9
+        )
     if not math.isnan(points.high) and points.high < 1:
         largest = solve(found.worst_data(n, points.high / N, "high"), gamma, kappa).max()
         assert float(largest) == pytest.approx(1.5 / gamma**2)
@@ -164,7 +169,9 @@ def test_no_random_data_lose_a_sign_before(gamma, kappa, n):
 
 def test_safe_zone_of_all_kkt_points_lies_between_hypothesis_and_break():
     for gamma, kappa, n in GRID:
-        assert gamma**3 / 3 < found.every_kkt_point(gamma, kappa) <= found.break_points(gamma, kappa, n).sign * (1 + 1e-12)
+        assert (
+            gamma**3 / 3 < found.every_kkt_point(gamma, kappa) <= found.break_points(gamma, kappa, n).sign * (1 + 1e-12)
+        )
 
 
 def test_break_points_refuse_what_they_do_not_cover():
@@ -172,7 +179,7 @@ def test_break_points_refuse_what_they_do_not_cover():
         found.break_points(0.5, 1.5, 10)
 
 
-# -- what readers see --------------------------------------------------------------------------------------------------------------
+# -- what readers see --------
 
 
 def test_verdict_reads_as_a_sentence_and_as_html():

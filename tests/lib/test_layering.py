@@ -7,9 +7,10 @@ import implicit_bias
 import pytest
 
 PACKAGE = Path(implicit_bias.__file__).parent
-ORDER = (
-    "_checks _format span data losses network trajectory problem stepper flow dynamics measures margin hypotheses claims figures widgets"
-).split()
+ORDER = """
+    _checks _format span spectra data losses network trajectory problem stepper flow dynamics measures
+    least_distance margin residual hypotheses claims figures widgets
+""".split()
 FILES = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
 
 
@@ -27,7 +28,9 @@ def imported(path):
             found |= {module[0]} if module else {alias.name for alias in node.names}
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-            found |= {name.split(".")[1] if "." in name else "*" for name in names if name.split(".")[0] == PACKAGE.name}
+            found |= {
+                name.split(".")[1] if "." in name else "*" for name in names if name.split(".")[0] == PACKAGE.name
+            }
     return found
 
 

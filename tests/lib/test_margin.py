@@ -20,12 +20,20 @@ def close(ours, theirs, rel=1e-6):
     return float((ours - theirs).norm()) <= rel * float(theirs.norm())
 
 
-# -- against general solvers -------------------------------------------------------------------------------------------
+# -- against general solvers --
 
 
 @pytest.mark.parametrize(
     "seed, n, d, m_pos, m_neg, gamma",
-    [(0, 4, 30, 2, 3, 0.5), (1, 6, 8, 1, 4, 0.2), (2, 8, 4, 3, 3, 0.7), (3, 9, 5, 2, 2, 1.0), (4, 11, 3, 5, 1, 0.1), (5, 9, 2, 2, 1, 0.3), (6, 7, 3, 1, 3, 0.8)],
+    [
+        (0, 4, 30, 2, 3, 0.5),
+        (1, 6, 8, 1, 4, 0.2),
+        (2, 8, 4, 3, 3, 0.7),
+        (3, 9, 5, 2, 2, 1.0),
+        (4, 11, 3, 5, 1, 0.1),
+        (5, 9, 2, 2, 1, 0.3),
+        (6, 7, 3, 1, 3, 0.8),
+    ],
 )
 def test_kkt_candidate_solves_qp_3(seed, n, d, m_pos, m_neg, gamma):
     data = cloud(seed, n, d, 0.5)
@@ -52,10 +60,10 @@ def test_max_margin_agrees_with_a_support_vector_machine():
     from sklearn.svm import SVC
 
     data = ib.data.gaussian_mixture(40, 3, 4.0, seed=1)
-    # A bias column of zeros does not remove SVC's bias; symmetric data, both signs of every sample, does.
+    # With both signs of every sample the bias that SVC would fit is 0.
     x, y = torch.cat([data.x, -data.x]).numpy(), torch.cat([data.y, -data.y]).numpy()
     machine = SVC(kernel="linear", C=1e10, tol=1e-8).fit(x, y)
-    assert close(ib.max_margin(data).z, torch.from_numpy(machine.coef_[0]), 1e-4)
+    assert close(ib.max_margin(data).z, torch.tensor(machine.coef_[0]), 1e-4)
 
 
 @given(seed=st.integers(0, 9999), n=st.integers(1, 10), d=st.integers(1, 6))
@@ -69,7 +77,7 @@ def test_max_margin_meets_its_own_optimality_conditions(seed, n, d):
     torch.testing.assert_close(answer.z, (answer.lam * data.y) @ data.x, rtol=1e-9, atol=1e-9)
 
 
-# -- what holds for every input ------------------------------------------------------------------------------------------
+# -- what holds for every input --
 
 
 @given(seed=st.integers(0, 9999), n=st.integers(1, 8), d=st.integers(2, 20), m_pos=NEURONS, m_neg=NEURONS, gamma=GAMMAS)
@@ -83,7 +91,9 @@ def test_a_verified_kkt_point_has_no_residual_and_a_perturbed_one_has(seed, n, d
     if bool(point.unique):
         torch.testing.assert_close(residual.lam, point.lam, rtol=1e-5, atol=1e-6 * float(point.lam.max()))
     noise = torch.randn(point.weights.shape, generator=ib.span.generator(seed), dtype=torch.float64)
-    off = ib.TwoLayer(point.weights + 0.3 * point.weights.norm() * noise / noise.norm(), point.net.a, point.net.activation)
+    off = ib.TwoLayer(
+        point.weights + 0.3 * point.weights.norm() * noise / noise.norm(), point.net.a, point.net.activation
+    )
     assume(m_pos + m_neg > 1 and d > n)
     assert ib.kkt_residual(off, data).stationarity > 1e-3
 
@@ -126,7 +136,24 @@ def test_is_kkt_says_yes_exactly_where_the_residual_vanishes(seed, n, gamma):
     data = cloud(seed, n, 3, 0.5)
     point = ib.kkt_point(data, 2, 2, gamma)
     assume(bool(torch.isfinite(point.margins).all()))
-    assert bool(point.is_kkt) == bool((ib.kkt_residual(point.net, data).worst < 1e-6) & (point.margins.min() > 1 - 1e-6)), point.reason
+    assert bool(point.is_kkt) == bool(
+        (ib.kkt_residual(point.net, data).worst < 1e-6) & (point.margins.min() > 1 - 1e-6)
+    ), point.reason
+
+
+@pytest.mark.parametrize("seed, n, d, m_pos, m_neg, gamma", [(260, 4, 5, 2, 3, 0.68028), (519, 5, 3, 1, 3, 0.53836)])
+def test_samples_that_are_no_support_vectors_may_lie_on_either_side_of_v_and_u(seed, n, d, m_pos, m_neg, gamma):
+    data = cloud(seed, n, d, 0.5)
+    point = ib.kkt_point(data, m_pos, m_neg, gamma)
+    astray = (data.y * (data.x @ point.v) < 0) | (data.y * (data.x @ point.u) > 0)
+    assert astray.any() and (point.lam[astray] == 0).all()
+    assert point.is_kkt and point.margins.min() > 1 - 1e-9 and ib.kkt_residual(point.net, data).worst < 1e-9
+
+
+@pytest.mark.parametrize("seed, n, d", [(121, 5, 3), (141, 4, 4), (149, 5, 3)])
+def test_a_solution_of_qp_3_whose_true_margins_fall_short_is_refused(seed, n, d):
+    point = ib.kkt_point(cloud(seed, n, d, 0.5), 2, 2, 0.3)
+    assert not point.is_kkt and "below 1" in point.reason and point.margins.min() < 0.99
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1 / 144, 1 / 72])
@@ -140,7 +167,10 @@ def test_lemma_b8_in_numbers(epsilon):
 
 def test_batches_of_data_and_slopes_equal_their_entries():
     sets = [cloud(s, 5, 9) for s in range(3)]
-    data, gamma = ib.Dataset(torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])), torch.tensor([0.2, 0.5, 1.0])
+    data, gamma = (
+        ib.Dataset(torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])),
+        torch.tensor([0.2, 0.5, 1.0]),
+    )
     whole, stars = ib.kkt_point(data, 2, 3, gamma), ib.max_margin(data)
     residual = ib.kkt_residual(whole.net, data)
     for k in range(3):
@@ -160,10 +190,14 @@ def test_single_precision_data_are_solved_in_double():
     assert point.is_kkt, point.reason
     exact = ib.kkt_point(data.to(torch.float64), 2, 2, 0.5)
     torch.testing.assert_close(point.lam.double(), exact.lam)
-    torch.testing.assert_close(ib.max_margin(data).z.double(), ib.max_margin(data.to(torch.float64)).z, rtol=1e-6, atol=1e-7)
+    steep = ib.Dataset(torch.tensor([[1e4, 1.0], [1e4, -1.0]]), [1, -1])
+    torch.testing.assert_close(ib.max_margin(steep).z, torch.tensor([0.0, 1.0]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        ib.max_margin(data).z.double(), ib.max_margin(data.to(torch.float64)).z, rtol=1e-6, atol=1e-7
+    )
 
 
-# -- the residual ---------------------------------------------------------------------------------------------------------
+# -- the residual --
 
 
 def brute_residual(net, data):
@@ -188,7 +222,9 @@ def test_stationarity_is_that_of_brute_force_kinks_included(seed, kinks):
 
 
 def interior_kink(gamma, slope):
-    """A stationary point with ⟨w_1, x_2⟩ = 0 whose subgradient there must be ``slope``: unit samples, λ = (1, 1), a = (1, 1)."""
+    """A stationary point with ⟨w_1, x_2⟩ = 0 whose subgradient there must be ``slope``: unit samples, λ = (1, 1), a =
+    (1, 1).
+    """
     angle = torch.tensor(-slope, dtype=torch.float64).acos()
     x = torch.stack([torch.tensor([1.0, 0.0], dtype=torch.float64), torch.stack([angle.cos(), angle.sin()])])
     at_first = 1.0 if slope < max(gamma, 1e-12) else gamma
@@ -249,11 +285,13 @@ def test_each_condition_is_told_apart():
 def test_weights_outside_the_span_count_as_not_stationary():
     data = ib.data.orthogonal(4)
     point = ib.kkt_point(data, 2, 2, 0.5)
-    frozen = ib.TwoLayer(point.weights, point.net.a, point.net.activation, torch.eye(4).double() * point.weights.square().sum() / 4)
+    frozen = ib.TwoLayer(
+        point.weights, point.net.a, point.net.activation, torch.eye(4).double() * point.weights.square().sum() / 4
+    )
     assert ib.kkt_residual(frozen, data).stationarity.item() == pytest.approx(0.5**0.5)
 
 
-# -- data that have no such point, and bad input ------------------------------------------------------------------------------
+# -- data that have no such point, and bad input --
 
 
 def test_a_duplicated_row_with_opposite_labels_solves_qp_3_but_not_problem_1():

@@ -73,7 +73,7 @@ def test_homogeneous_networks_scale(factor, seed):
     torch.testing.assert_close(net.scaled(factor).frobenius(), factor * net.frobenius())
 
 
-# -- initialisation ----------------------------------------------------------------------------------------------------
+# -- initialisation --
 
 
 def test_second_layers_are_those_of_the_two_papers():
@@ -157,4 +157,4 @@ def test_bad_input_is_named(rejects):
     with rejects("x", "5 columns", "got 4"):
         ib.TwoLayer(w, [1.0, -1.0], ib.relu())(torch.ones(1, 4))
     with rejects("a", "same number"):
-        ib.TwoLayer(torch.ones(2, 2, 5), [[1.0, 1.0], [1.0, -1.0]], ib.relu()).m_pos
+        ib.TwoLayer(torch.ones(2, 2, 5), [[1.0, 1.0], [1.0, -1.0]], ib.relu()).m_pos  # noqa: B018

@@ -11,8 +11,8 @@ from torch import Tensor
 from .._format import format_error
 from ..data import Dataset
 from ..hypotheses import Hypothesis
-from ..margin import KKTResidual, kkt_residual
 from ..network import TwoLayer
+from ..residual import KKTResidual, kkt_residual
 from .verdict import Finding
 
 __all__ = ["KKT_TOLERANCE", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
@@ -71,7 +71,10 @@ class AtPoint:
         """F's setting, and that the network is a KKT point (or on its way to one)."""
         worst = self.residual.worst
         near = Hypothesis(
-            "KKT", "W is a KKT point of Problem (1): residual below the tolerance", torch.full_like(worst, NEARLY_KKT), worst
+            "KKT",
+            "W is a KKT point of Problem (1): residual below the tolerance",
+            torch.full_like(worst, NEARLY_KKT),
+            worst,
         )
         return (*setting_of_F(self.net), near)
 
@@ -84,7 +87,9 @@ class AtPoint:
 
 
 def fitted_rate(clock: Tensor, error: Tensor) -> float:
-    """Minus the slope of ``log error`` against ``log clock`` over the last decade of the clock; NaN with fewer than 3 records there."""
+    """Minus the slope of ``log error`` against ``log clock`` over the last decade of the clock; NaN with fewer than 3
+    records there.
+    """
     late = (clock >= clock[-1] / 10) & (error > 0)
     if int(late.sum()) < 3:
         return math.nan
@@ -93,17 +98,27 @@ def fitted_rate(clock: Tensor, error: Tensor) -> float:
     return float(-(x * (y - y.mean())).sum() / (x * x).sum())
 
 
-def limit(clock: Tensor, error: Tensor, what: str, clock_name: str, law: float, floor: float = 1e-9) -> tuple[Finding, str]:
-    """Read ``error → 0`` off a finite run: true when its fitted power of the clock is at least half the expected ``law``.
+def limit(
+    clock: Tensor, error: Tensor, what: str, clock_name: str, law: float, floor: float = 1e-9
+) -> tuple[Finding, str]:
+    """Read ``error → 0`` off a finite run: true when its fitted power of the clock is at least half the expected
+    ``law``.
 
-    Returns the finding and, where the run is too short to tell, a sentence that makes the verdict undecided. Errors at the
-    ``floor`` have arrived.
+    Returns the finding and, where the run is too short to tell, a sentence that makes the verdict undecided. Errors
+    at the ``floor`` have arrived.
     """
     rate, last = fitted_rate(clock, error), float(error[-1])
     constants = {"rate": rate, "last": last, clock_name: float(clock[-1])}
     if last <= floor:
-        return Finding(math.inf, f"{what} is {format_error(last)} at {clock_name} = {float(clock[-1]):g}, zero to rounding.", "", constants), ""
+        return Finding(
+            math.inf,
+            f"{what} is {format_error(last)} at {clock_name} = {float(clock[-1]):g}, zero to rounding.",
+            "",
+            constants,
+        ), ""
     seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, falling like {clock_name}^-{rate:.3f}"
     slack = 0.0 if math.isnan(rate) else max(rate, 0.0) / (law / 2)
-    finding = Finding(slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants)
+    finding = Finding(
+        slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants
+    )
     return finding, "" if not math.isnan(rate) else f"Too few records in the last decade of {clock_name} to fit a rate."

@@ -1,6 +1,7 @@
 r"""Found here: what is sharper than the papers say.
 
-S-1: the factor R² in H-3.2 is superfluous. S-5: how strongly samples may really be correlated before Theorem 3.2 breaks.
+S-1: the factor R² in H-3.2 is superfluous. S-5: how strongly samples may really be correlated before Theorem 3.2
+breaks.
 
 Units for S-5: ``R_min = 1``, ``P = p(n-1)/R_min²``, and every neuron's share ``μ`` of its sign in the network.
 """
@@ -24,16 +25,27 @@ from .frei_kkt import ITEMS, _leak, equality
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["BreakPoints", "H_S5", "break_points", "candidate_signs", "every_kkt_point", "first_order_break", "worst_data"]
+__all__ = [
+    "BreakPoints",
+    "H_S5",
+    "break_points",
+    "candidate_signs",
+    "every_kkt_point",
+    "first_order_break",
+    "worst_data",
+]
 
 
-# -- S-1 -------------------------------------------------------------------------------------------------------------------------
+# -- S-1 --------
+# ------------
 
 
 def _uneven() -> tuple[TwoLayer, Dataset]:
     """Norms from 1 to 300: H-3.2 fails by a factor of 10⁵, S-1's condition holds."""
     n, gamma = 8, instances.GAMMA
-    data = correlated(n, p=0.9 * gamma**3 / (3 * n), signs="random", norms=torch.logspace(0, math.log10(300), n).tolist(), seed=3)
+    data = correlated(
+        n, p=0.9 * gamma**3 / (3 * n), signs="random", norms=torch.logspace(0, math.log10(300), n).tolist(), seed=3
+    )
     return kkt_point(data, instances.M_POS, instances.M_NEG, gamma).net, data
 
 
@@ -59,15 +71,17 @@ def without_the_ratio(net: TwoLayer, data: Dataset) -> Verdict:
     return decide("S-1", finding, (*point.hypotheses(), H_S1(point.data, _leak(net))), unsettled=point.unsettled())
 
 
-# -- S-5 -------------------------------------------------------------------------------------------------------------------------
+# -- S-5 --------
+# ------------
 
 
 @dataclass(frozen=True)
 class BreakPoints:
-    """Values of ``P = p(n-1)/R_min²`` at which a part of items 1 to 3 first fails in its worst data set; NaN if never for P < 1.
+    """Values of ``P = p(n-1)/R_min²`` at which a part of items 1 to 3 first fails in its worst data set; NaN if never
+    for P < 1.
 
-    ``sign``: a sample changes sides of v or u. ``zero``: a multiplier vanishes. ``high``, ``low``: λ leaves its interval
-    (``low`` for equal norms). ``first`` is the smallest, ``item`` its name.
+    ``sign``: a sample changes sides of v or u. ``zero``: a multiplier vanishes. ``high``, ``low``: λ leaves its
+    interval (``low`` for equal norms). ``first`` is the smallest, ``item`` its name.
     """
 
     sign: float
@@ -99,8 +113,9 @@ def _smallest_root(c2: float, c1: float, c0: float, below: float) -> float:
 def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     """Where each part of items 1 to 3 first breaks, over all data with ``n`` samples and all ratios of norms (S-5).
 
-    ``sign`` is the root of ``Nγ(1+κ)p² + [N(1-γ²) + (N-1)γ(κ+γ²)]p = γ(κ+γ²)``, ``N = n-1``. ``sign``, ``zero`` and ``high`` are
-    proved sharp while the multipliers are positive; ``low`` is the smaller of two families' and was only measured to be the least.
+    ``sign`` is the root of ``Nγ(1+κ)p² + [N(1-γ²) + (N-1)γ(κ+γ²)]p = γ(κ+γ²)``, ``N = n-1``. ``sign``, ``zero`` and
+    ``high`` are proved sharp while the multipliers are positive; ``low`` is the smaller of two families' and was only
+    measured to be the least.
     """
     if not (0 < gamma < 1 and 0 < kappa <= 1 and n >= 2):
         fail("gamma, kappa, n", "0 < gamma < 1, 0 < kappa <= 1, n >= 2", f"{gamma}, {kappa}, {n}")
@@ -114,11 +129,15 @@ def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     slope = scarce * (2 - abundant)
     others = _smallest_root(gamma**2 * N, -((N - 1) * slope + 2 * gamma * N), slope, below)
     same = _smallest_root(abundant * N, -((N - 1) * (2 - abundant) + 2 * N), 2 - abundant, below)
-    return BreakPoints(sign, zero, high if high > 0 else math.nan, N * min((r for r in (others, same) if r == r), default=math.nan))
+    return BreakPoints(
+        sign, zero, high if high > 0 else math.nan, N * min((r for r in (others, same) if r == r), default=math.nan)
+    )
 
 
 def every_kkt_point(gamma: float, kappa: float) -> float:
-    """``γ(κ+γ²)/(1+κγ(1+γ-γ²))``: below this P (and below ``zero``) every KKT point is that of F-3.2, λ > 0 and signs strict. Proved."""
+    """``γ(κ+γ²)/(1+κγ(1+γ-γ²))``: below this P (and below ``zero``) every KKT point is that of F-3.2, λ > 0 and signs
+    strict. Proved.
+    """
     return gamma * (kappa + gamma**2) / (1 + kappa * gamma * (1 + gamma - gamma**2))
 
 
@@ -138,10 +157,12 @@ def H_S5(data: Dataset, gamma: float, kappa: float) -> Hypothesis:
 
 
 def worst_data(n: int, p: float, kind: str = "sign") -> Dataset:
-    """The data set in which a part of items 1 to 3 breaks first; norms 1, off-diagonal products ``±p``, majority of positive neurons.
+    """The data set in which a part of items 1 to 3 breaks first; norms 1, off-diagonal products ``±p``, majority of
+    positive neurons.
 
-    ``"sign"``: sample 0 alone in the positive class, every pair at ``-p y_i y_k``. ``"high"``: the same with all samples negative.
-    ``"low"`` and ``"low, one class"``: sample 0 leans towards its label, the others away from theirs; the first when ``γ > (κ+γ²)/(1+κ)``.
+    ``"sign"``: sample 0 alone in the positive class, every pair at ``-p y_i y_k``. ``"high"``: the same with all
+    samples negative. ``"low"`` and ``"low, one class"``: sample 0 leans towards its label, the others away from
+    theirs; the first when ``γ > (κ+γ²)/(1+κ)``.
     """
     kinds = ("sign", "high", "low", "low, one class")
     if kind not in kinds:
@@ -157,7 +178,8 @@ def worst_data(n: int, p: float, kind: str = "sign") -> Dataset:
 
 
 def candidate_signs(data: Dataset, gamma: float, kappa: float) -> Tensor:
-    """The smallest of ``y_i⟨v,x_i⟩`` and ``-y_i⟨u,x_i⟩`` (..., times √m) at the solution of ``Kλ = 1``: positive while item 3's signs hold.
+    """The smallest of ``y_i⟨v,x_i⟩`` and ``-y_i⟨u,x_i⟩`` (..., times √m) at the solution of ``Kλ = 1``: positive
+    while item 3's signs hold.
 
     ``kappa`` is the ratio of negative to positive neurons.
     """
@@ -191,14 +213,16 @@ def _random_data(n: int, p: float, trials: int, stream: torch.Generator) -> Data
 @register(
     "S-5",
     "Where Theorem 3.2 first breaks",
-    "The signs of item 3 first break at the root of Nγ(1+κ)p² + [N(1-γ²)+(N-1)γ(κ+γ²)]p = γ(κ+γ²), N = n-1, R_min = 1, whatever R.",
+    "The signs of item 3 first break at the root of Nγ(1+κ)p² + [N(1-γ²)+(N-1)γ(κ+γ²)]p = γ(κ+γ²), "
+    "N = n-1, R_min = 1, whatever R.",
     "found here; proof in the chapter",
     positive=lambda: (0.5, 1.0, 10),
     negative=lambda: (0.5, 1.0, 10, first_order_break(0.5, 1.0) / 9),
     status="proved here",
 )
 def first_break(gamma: float, kappa: float, n: int, predicted: float | None = None, trials: int = 2000) -> Verdict:
-    """S-5: the break point of the worst data set, by bisection, against ``predicted`` p (default: the formula); random data below it.
+    """S-5: the break point of the worst data set, by bisection, against ``predicted`` p (default: the formula);
+    random data below it.
 
     Holds when the two agree to 10⁻⁹ and none of ``trials`` random data sets at 0.999 of the prediction has lost a sign.
     """
@@ -206,14 +230,29 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
     predicted = points.sign / (n - 1) if predicted is None else float(predicted)
     measured = _measured_break(gamma, kappa, n)
     positive_multipliers = Hypothesis(
-        "λ > 0", "the multipliers stay positive up to there", torch.tensor(points.zero if points.zero == points.zero else math.inf), torch.tensor(predicted * (n - 1))
+        "λ > 0",
+        "the multipliers stay positive up to there",
+        torch.tensor(points.zero if points.zero == points.zero else math.inf),
+        torch.tensor(predicted * (n - 1)),
     )
     stream = torch.Generator().manual_seed(0)
-    lost = int((candidate_signs(_random_data(n, 0.999 * min(predicted, measured), trials, stream), gamma, kappa) <= 0).sum())
+    lost = int(
+        (candidate_signs(_random_data(n, 0.999 * min(predicted, measured), trials, stream), gamma, kappa) <= 0).sum()
+    )
     error = abs(measured / predicted - 1)
-    numbers = {"measured": measured, "predicted": predicted, "past the hypothesis": measured * n / (gamma**3 / 3), "lost": float(lost)}
+    numbers = {
+        "measured": measured,
+        "predicted": predicted,
+        "past the hypothesis": measured * n / (gamma**3 / 3),
+        "lost": float(lost),
+    }
     if lost:
-        return decide("S-5", Finding(0.0, f"{lost} of {trials} random data sets lost a sign earlier.", "", numbers), (positive_multipliers,))
-    why = "predicted p" + f" = {predicted:.6f}, measured {measured:.6f} (they differ by {{error}}); {numbers['past the hypothesis']:.1f} times past H-3.2."
+        return decide(
+            "S-5",
+            Finding(0.0, f"{lost} of {trials} random data sets lost a sign earlier.", "", numbers),
+            (positive_multipliers,),
+        )
+    past = numbers["past the hypothesis"]
+    why = f"predicted p = {predicted:.6f}, measured {measured:.6f} (difference {{error}}); {past:.1f} times past H-3.2."
     finding = equality(error, why, tolerance=1e-9, **numbers)
     return decide("S-5", finding, (positive_multipliers,))

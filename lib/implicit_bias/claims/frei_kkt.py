@@ -1,7 +1,7 @@
 r"""Frei et al., Theorem 3.2 and its lemmas: what every KKT point of Problem (1) looks like on nearly-orthogonal data.
 
-Each check takes ``(net, data)``: any two-layer leaky ReLU network, exact KKT point or trained. The network is first rescaled to
-smallest margin 1. Its multipliers are read off by non-negative least squares.
+Each check takes ``(net, data)``: any two-layer leaky ReLU network, exact KKT point or trained. The network is first
+rescaled to smallest margin 1. Its multipliers are read off by non-negative least squares.
 """
 
 from __future__ import annotations
@@ -28,10 +28,17 @@ TOLERANCE = 1e-6
 """Equalities of the theorem are checked to this relative error; the slack of an equality is tolerance/error."""
 
 
-def equality(error: Tensor | float, why: str, worst: str = "", tolerance: float = TOLERANCE, **constants: float) -> Finding:
+def equality(
+    error: Tensor | float, why: str, worst: str = "", tolerance: float = TOLERANCE, **constants: float
+) -> Finding:
     """The finding of an equality that should be exact."""
     error = float(torch.as_tensor(error).max())
-    return Finding(tolerance / error if error > 0 else math.inf, why.format(error=format_error(error)), worst, {"error": error, **constants})
+    return Finding(
+        tolerance / error if error > 0 else math.inf,
+        why.format(error=format_error(error)),
+        worst,
+        {"error": error, **constants},
+    )
 
 
 def _check(claim: str, point: AtPoint, finding: Finding) -> Verdict:
@@ -45,7 +52,7 @@ def _leak(net: TwoLayer) -> float | Tensor:
     return gamma if bool((torch.as_tensor(gamma) > 0).all()) else 1.0
 
 
-# -- the conclusions, as findings: S-1 rests on them too -------------------------------------------------------------------------
+# -- the conclusions, as findings: S-1 rests on them too --------
 
 
 def support_vectors(point: AtPoint) -> Finding:
@@ -57,11 +64,16 @@ def support_vectors(point: AtPoint) -> Finding:
 
 def two_rows(point: AtPoint) -> Finding:
     """Item 2: all positive rows equal, all negative rows equal, rank at most 2."""
-    spread = [((rows - rows.mean(-2, keepdim=True)).norm(dim=-1) / rows.norm(dim=-1).amax()).max() for rows in neurons(point.net)]
+    spread = [
+        ((rows - rows.mean(-2, keepdim=True)).norm(dim=-1) / rows.norm(dim=-1).amax()).max()
+        for rows in neurons(point.net)
+    ]
     values = torch.linalg.svdvals(point.net.weights)
     third = values[..., 2] / values[..., 0] if values.shape[-1] > 2 else torch.zeros(())
     error = max(*map(float, spread), float(third.max()))
-    return equality(error, "rows of one sign differ by {error} of the largest row; singular values 3, 4, … are as small.")
+    return equality(
+        error, "rows of one sign differ by {error} of the largest row; singular values 3, 4, … are as small."
+    )
 
 
 def multipliers(point: AtPoint) -> Finding:
@@ -76,11 +88,18 @@ def multipliers(point: AtPoint) -> Finding:
     signs = bool((along_v > 0).all() and (along_u < 0).all())
     if not signs:
         wrong = (along_v <= 0) | (along_u >= 0)
-        return Finding(0.0, f"{int(wrong.sum())} sample(s) lie on the wrong side of v or u.", worst_of(-wrong.double(), "sample")[1])
+        return Finding(
+            0.0,
+            f"{int(wrong.sum())} sample(s) lie on the wrong side of v or u.",
+            worst_of(-wrong.double(), "sample")[1],
+        )
     numbers = {"lambda low": float(low.min()), "lambda high": float(high.min()), "error": float(error)}
     if error > TOLERANCE:
-        return Finding(TOLERANCE / float(error), f"v and u are off the stated combinations by {float(error):.1e}.", "", numbers)
-    why = f"λ keeps a factor {float(low.min()):.3f} from its lower bound and {float(high.min()):.3f} from its upper one; all signs right."
+        return Finding(
+            TOLERANCE / float(error), f"v and u are off the stated combinations by {float(error):.1e}.", "", numbers
+        )
+    room = f"{float(low.min()):.3f} from its lower bound and {float(high.min()):.3f} from its upper one"
+    why = f"λ keeps a factor {room}; all signs right."
     return Finding(slack, why, place, numbers)
 
 
@@ -101,11 +120,15 @@ def global_optimum(point: AtPoint, starts: int = 32, steps: int = 400) -> Findin
     slack = float((rivals / own).min())
     # Competitors approach the optimum from above; only rounding can put them below it.
     slack = 1.0 if 1 - 1e-9 <= slack < 1 else slack
-    return Finding(slack, f"the best of {starts} competitors needs {slack:.3f} times the norm of W.", "", {"starts": float(starts)})
+    return Finding(
+        slack, f"the best of {starts} competitors needs {slack:.3f} times the norm of W.", "", {"starts": float(starts)}
+    )
 
 
 def _ascend_margin(net: TwoLayer, data: Dataset, starts: int, steps: int) -> Tensor:
-    """Least norm (starts,) at which networks found by ascent on the softened margin meet all constraints; ∞ if they never do."""
+    """Least norm (starts,) at which networks found by ascent on the softened margin meet all constraints; ∞ if they
+    never do.
+    """
     stream = torch.Generator().manual_seed(0)
     size = net.weights.norm() / net.weights.numel() ** 0.5
     W = size * torch.randn(starts, *net.weights.shape, generator=stream, dtype=torch.float64)
@@ -127,7 +150,9 @@ def _ascend_margin(net: TwoLayer, data: Dataset, starts: int, steps: int) -> Ten
 
 
 def convex_optimum(point: AtPoint) -> Finding:
-    """Item 5: (v, u) solves QP (3), by the duality gap: primal objective against the dual at ``λ ≥ 0``, and primal feasibility."""
+    """Item 5: (v, u) solves QP (3), by the duality gap: primal objective against the dual at ``λ ≥ 0``, and primal
+    feasibility.
+    """
     net, data, lam = point.net, point.data, point.lam
     v, u = (rows.mean(-2) for rows in neurons(net))
     primal = (net.m_pos * v.square().sum(-1) + net.m_neg * u.square().sum(-1)) / 2
@@ -137,11 +162,15 @@ def convex_optimum(point: AtPoint) -> Finding:
     along_v, along_u = ((data.x @ row.unsqueeze(-1)).squeeze(-1) for row in (v, u))
     constraint = data.y * (net.m_pos * s * along_v - net.m_neg * t * along_u) / net.m**0.5
     gap, short = ((primal - dual) / primal.abs()).max(), (1 - constraint).clamp_min(0).max()
-    return equality(max(float(gap), float(short)), "the duality gap of QP (3), and the violation of its constraints, are {error}.")
+    return equality(
+        max(float(gap), float(short)), "the duality gap of QP (3), and the violation of its constraints, are {error}."
+    )
 
 
 def linear_boundary(point: AtPoint, probes: int = 4096) -> Finding:
-    """Item 6, with its size: ``γ|⟨z,x⟩| ≤ |f(x)| ≤ |⟨z,x⟩|`` and equal signs, at Gaussian probes in the span and right beside the boundary."""
+    """Item 6, with its size: ``γ|⟨z,x⟩| ≤ |f(x)| ≤ |⟨z,x⟩|`` and equal signs, at Gaussian probes in the span and
+    right beside the boundary.
+    """
     net, data = point.net, point.data
     v, u = (rows.mean(-2) for rows in neurons(net))
     z = (net.m_pos * v - net.m_neg * u) / net.m**0.5
@@ -158,7 +187,8 @@ def linear_boundary(point: AtPoint, probes: int = 4096) -> Finding:
     # Case 4 of Lemma B.7 meets the bound γ exactly.
     slack, place = worst_of(ratio / _leak(net), "probe")
     slack = 1.0 if 1 - 1e-6 <= slack < 1 else slack
-    why = f"f/⟨z,x⟩ ranges over [{float(ratio.min()):.4f}, {float(ratio.max()):.4f}] on {ratio.shape[-1]} probes (claim: [γ, 1])."
+    reach = f"[{float(ratio.min()):.4f}, {float(ratio.max()):.4f}]"
+    why = f"f/⟨z,x⟩ ranges over {reach} on {ratio.shape[-1]} probes (claim: [γ, 1])."
     return Finding(slack, why, place, numbers)
 
 
@@ -172,8 +202,12 @@ def margin_factor(point: AtPoint) -> Finding:
     allowed = 2 / (net.kappa + torch.as_tensor(_leak(net)).double())
     # ‖z‖ ≥ ‖z*‖ whenever z is feasible, so γ → 1 with κ = 1 meets the bound exactly.
     slack = min(smallest, float((allowed / factor).min()))
-    why = f"‖z‖ is {float(factor.max()):.4f} ‖z*‖ (allowed: {float(allowed.max()):.4f}) and min y⟨z,x⟩ = {smallest:.4f}."
-    return Finding(slack, why, place, {"factor": float(factor.max()), "allowed": float(allowed.max()), "smallest margin": smallest})
+    why = (
+        f"‖z‖ is {float(factor.max()):.4f} ‖z*‖ (allowed: {float(allowed.max()):.4f}) and min y⟨z,x⟩ = {smallest:.4f}."
+    )
+    return Finding(
+        slack, why, place, {"factor": float(factor.max()), "allowed": float(allowed.max()), "smallest margin": smallest}
+    )
 
 
 def weight_of_each_sample(point: AtPoint) -> Tensor:
@@ -200,7 +234,7 @@ ITEMS = (support_vectors, two_rows, multipliers, global_optimum, convex_optimum,
 """The seven items of Theorem 3.2, in order; each takes an :class:`AtPoint` and returns a :class:`Finding`."""
 
 
-# -- the claims ------------------------------------------------------------------------------------------------------------------
+# -- the claims --------
 
 
 def _enter(id: str, title: str, statement: str, source: str, conclusion, negative=instances.perturbed) -> None:
@@ -212,9 +246,19 @@ def _enter(id: str, title: str, statement: str, source: str, conclusion, negativ
     register(id, title, statement, source, positive=instances.kkt_within, negative=negative)(check)
 
 
-_enter("F-3.2.1", "All samples are support vectors", "y_i f(x_i; W) = 1 for every i.", "Theorem 3.2, item 1", support_vectors)
 _enter(
-    "F-3.2.2", "Two distinct neurons", "All positive rows equal v, all negative rows equal u; rank W ≤ 2.", "Theorem 3.2, item 2", two_rows
+    "F-3.2.1",
+    "All samples are support vectors",
+    "y_i f(x_i; W) = 1 for every i.",
+    "Theorem 3.2, item 1",
+    support_vectors,
+)
+_enter(
+    "F-3.2.2",
+    "Two distinct neurons",
+    "All positive rows equal v, all negative rows equal u; rank W ≤ 2.",
+    "Theorem 3.2, item 2",
+    two_rows,
 )
 _enter(
     "F-3.2.3",
@@ -224,8 +268,20 @@ _enter(
     multipliers,
     instances.kkt_beyond,
 )
-_enter("F-3.2.4", "Unique global optimum", "W is the unique global optimum of Problem (1).", "Theorem 3.2, item 4", global_optimum)
-_enter("F-3.2.5", "A convex problem", "(v, u) is the global optimum of the convex QP (3).", "Theorem 3.2, item 5", convex_optimum)
+_enter(
+    "F-3.2.4",
+    "Unique global optimum",
+    "W is the unique global optimum of Problem (1).",
+    "Theorem 3.2, item 4",
+    global_optimum,
+)
+_enter(
+    "F-3.2.5",
+    "A convex problem",
+    "(v, u) is the global optimum of the convex QP (3).",
+    "Theorem 3.2, item 5",
+    convex_optimum,
+)
 _enter(
     "F-3.2.6",
     "Linear decision boundary",
@@ -242,7 +298,12 @@ _enter(
 )
 _enter("F-B.1", "No sample weighs too much", "Σ_j λ_i φ'_ij < 3m/(2γR_min²) for every i.", "Lemma B.1", upper_bound)
 _enter(
-    "F-B.2", "No sample weighs too little", "Σ_j λ_i φ'_ij > m/(2R_max²) for every i.", "Lemma B.2", lower_bound, instances.kkt_light
+    "F-B.2",
+    "No sample weighs too little",
+    "Σ_j λ_i φ'_ij > m/(2R_max²) for every i.",
+    "Lemma B.2",
+    lower_bound,
+    instances.kkt_light,
 )
 
 
@@ -255,7 +316,9 @@ _enter(
     negative=lambda: (0.0,),
 )
 def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
-    """F-B.8 at a given ε: the KKT point of the three points against the closed forms, and z against the max-margin predictor."""
+    """F-B.8 at a given ε: the KKT point of the three points against the closed forms, and z against the max-margin
+    predictor.
+    """
     data = lemma_b8(epsilon)
     point = kkt_point(data, m_each, m_each, 0.5)
     pair = 8 / (5 + 4 * epsilon)
@@ -271,7 +334,10 @@ def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
         "margin lost": excess,
     }
     differ = abs(float(z_margins[1] - z_margins[2])) > 1e-9 and excess > 1e-9
-    why = f"λ is off the closed form by {format_error(float(error))}; ⟨z,x_2⟩ = {z_margins[1]:.6f}, ⟨z,x_3⟩ = {z_margins[2]:.6f}; z gives away {format_error(excess)} of the largest margin."
+    why = (
+        f"λ is off the closed form by {format_error(float(error))}; ⟨z,x_2⟩ = {z_margins[1]:.6f}, "
+        f"⟨z,x_3⟩ = {z_margins[2]:.6f}; z gives away {format_error(excess)} of the largest margin."
+    )
     slack = 0.0 if not differ else (1e-9 / float(error) if error > 0 else math.inf)
     return decide("F-B.8", Finding(slack, why, "", numbers), (H_3_2(data, 0.5),))
 
@@ -281,4 +347,6 @@ def same_as_exact(net: TwoLayer, data: Dataset) -> Tensor:
     exact = kkt_point(data, net.m_pos, net.m_neg, net.activation.gamma)
     order = torch.argsort((net.a < 0).long(), stable=True)
     frozen = None if net.frozen_gram is None else net.frozen_gram[..., order, :][..., order]
-    return direction_distance(TwoLayer(net.weights[..., order, :], net.a[..., order], net.activation, frozen), exact.net)
+    return direction_distance(
+        TwoLayer(net.weights[..., order, :], net.a[..., order], net.activation, frozen), exact.net
+    )

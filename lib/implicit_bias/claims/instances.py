@@ -13,7 +13,19 @@ from ..margin import kkt_point
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
 
-__all__ = ["GAMMA", "M_NEG", "M_POS", "beyond", "flow_beyond", "flow_within", "kkt_beyond", "kkt_light", "kkt_within", "perturbed", "within"]
+__all__ = [
+    "GAMMA",
+    "M_NEG",
+    "M_POS",
+    "beyond",
+    "flow_beyond",
+    "flow_within",
+    "kkt_beyond",
+    "kkt_light",
+    "kkt_within",
+    "perturbed",
+    "within",
+]
 
 GAMMA, M_POS, M_NEG = 0.5, 24, 40
 

@@ -23,8 +23,8 @@ class Claim:
     check : callable
         Checks an instance; its own docstring says what it takes. Returns a :class:`Verdict`.
     positive, negative : callable
-        Controls: an instance that meets the hypotheses, and one where the check must say ``fails`` or ``vacuous``, with the
-        conclusion false in either case.
+        Controls: an instance that meets the hypotheses, and one where the check must say ``fails`` or ``vacuous``,
+        with the conclusion false in either case.
     status : str
         ``"paper"``, ``"proved here"`` or ``"measured"``.
     """
@@ -89,7 +89,15 @@ def register(
     def enter(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
         registry.add(
             Claim(
-                id, title, statement, source, chapter, check, lambda: check(*positive()), lambda: check(*negative()), status
+                id,
+                title,
+                statement,
+                source,
+                chapter,
+                check,
+                lambda: check(*positive()),
+                lambda: check(*negative()),
+                status,
             )
         )
         return check
@@ -99,7 +107,9 @@ def register(
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the ledger. ``verdict`` and ``slack`` are those of the claim on its own instance, the positive control."""
+    """A line of the ledger. ``verdict`` and ``slack`` are those of the claim on its own instance, the positive
+    control.
+    """
 
     id: str
     statement: str
@@ -119,14 +129,25 @@ class Row:
 
 
 def ledger(ids: Iterable[str] | None = None) -> list[Row]:
-    """Run both controls of every claim (or of ``ids``) and return one :class:`Row` each, in the order of the register."""
+    """Run both controls of every claim (or of ``ids``) and return one :class:`Row` each, in the order of the
+    register.
+    """
     rows = []
     for id in registry if ids is None else ids:
         claim, start = registry[id], time.perf_counter()
         positive, negative = claim.positive(), claim.negative()
         seconds = time.perf_counter() - start
         rows.append(
-            Row(id, claim.statement, claim.chapter, positive.verdict, positive.slack, positive.verdict, negative.verdict, seconds)
+            Row(
+                id,
+                claim.statement,
+                claim.chapter,
+                positive.verdict,
+                positive.slack,
+                positive.verdict,
+                negative.verdict,
+                seconds,
+            )
         )
     return rows
 
@@ -137,7 +158,9 @@ def table(rows: Iterable[Row]) -> str:
     def badge(verdict: str) -> str:
         return f'<span class="ib-verdict ib-{verdict}">{verdict}</span>'
 
-    head = "".join(f"<th>{name}</th>" for name in ("claim", "positive control", "negative control", "slack", "statement"))
+    head = "".join(
+        f"<th>{name}</th>" for name in ("claim", "positive control", "negative control", "slack", "statement")
+    )
     lines = [
         f"<tr><td><b>{row.id}</b></td><td>{badge(row.positive)}</td><td>{badge(row.negative)}</td>"
         f"<td>{format_slack(row.slack)}</td><td>{html.escape(row.statement)}</td></tr>"

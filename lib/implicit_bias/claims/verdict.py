@@ -18,7 +18,9 @@ HOLDS, FAILS, VACUOUS, UNDECIDED = "holds", "fails", "vacuous", "undecided"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured of a conclusion: ``slack`` (≥ 1 where it is true), the worst place, a sentence, and numbers by name."""
+    """What was measured of a conclusion: ``slack`` (≥ 1 where it is true), the worst place, a sentence, and numbers
+    by name.
+    """
 
     slack: float
     why: str
@@ -83,14 +85,17 @@ class Verdict:
 
 
 def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, unsettled: str = "") -> Verdict:
-    """Combine a finding with its hypotheses: vacuous if one fails, undecided if ``unsettled`` says why, else what was found."""
+    """Combine a finding with its hypotheses: vacuous if one fails, undecided if ``unsettled`` says why, else what was
+    found.
+    """
     conclusion = HOLDS if finding.true else FAILS
     broken = [h for h in hypotheses if not bool(h.holds.all())]
     verdict, why = conclusion, finding.why
     if broken:
         verdict = VACUOUS
         first = min(broken, key=lambda h: float(h.slack.min()))
-        why = f"{first.name} fails ({first.statement}; slack {format_slack(float(first.slack.min()))}). The conclusion {conclusion}: {why}"
+        slack = format_slack(float(first.slack.min()))
+        why = f"{first.name} fails ({first.statement}; slack {slack}). The conclusion {conclusion}: {why}"
     elif unsettled:
         verdict, why = UNDECIDED, f"{unsettled} {why}"
     return Verdict(claim, verdict, finding.slack, conclusion, why, finding.worst, hypotheses, finding.constants)
