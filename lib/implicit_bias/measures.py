@@ -2,6 +2,8 @@ r"""What is measured on a network or a run: ranks, margins, loss ratio, patterns
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -96,7 +98,7 @@ def gradient_gram(net: TwoLayer, data: Dataset) -> Tensor:
 def proxy_pl_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
     """``‖∇L(W)‖_F / G(W)`` (...), ``G = (1/n) Σ_i g_i``: the left side of the proxy-PL inequality (F-D.2, F-E.14, S-4).
 
-    Only the shares ``g_i / Σ g`` matter; from logarithms they are exact at any margin. As in :func:`gradient`, φ'(0) = 1.
+    Only the shares ``g_i / Σ g`` matter; from logarithms they are exact at any margin. Again φ'(0) = 1.
     """
     share = torch.softmax(losses.get(loss).log_g(margins(net, data)), dim=-1)
     slopes = net.activation.derivative(net.preactivations(data.x))
@@ -167,7 +169,7 @@ def smoothed_margin(run: Trajectory) -> Tensor:
 
     ``ℓ^{-1}(nL)`` is the margin of one sample that has the whole loss. Computed from ``log L``, so at any loss.
     """
-    log_total = run.log_loss + torch.log(torch.as_tensor(float(run.data.n)))
+    log_total = run.log_loss + math.log(run.data.n)
     margin = -log_total
     if run.loss.name == "logistic":
         # ℓ^{-1}(v) = -log(e^v - 1), which is -log v to rounding once v < e^{-40}.
@@ -181,7 +183,9 @@ def clock_velocity(run: Trajectory, index: int = -1) -> TwoLayer:
     its true scale, and far sooner than ``W/s`` does (F-3.1, F-3.5), for the start drops out of it.
     """
     index = index % len(run)
-    if run.s is None or index == 0:
-        fail("run", "a run of gradient_flow and a recorded time after its first", "none before" if index == 0 else "descent")
+    if run.s is None:
+        fail("run", "a run of gradient_flow", "one of descent, which has no loss clock")
+    if index == 0:
+        fail("index", "a recorded time after the first", index)
     before, after = run.net(index - 1), run.net(index)
     return TwoLayer((after.weights - before.weights) / (run.s[index] - run.s[index - 1]), after.a, after.activation)

@@ -1,0 +1,87 @@
+r"""Found here: S-4, the best constant of the proxy-PL inequality."""
+
+from __future__ import annotations
+
+import math
+
+from .._format import format_error
+from ..data import Dataset, orthogonal
+from ..hypotheses import Hypothesis
+from ..losses import Loss
+from ..margin import max_margin
+from ..measures import proxy_pl_ratio
+from ..network import Activation, leaky_relu
+from . import instances
+from .common import _fact
+from .pl_tools import attack, best_constant, d2_constant, extremal_network, support
+from .registry import register
+from .verdict import Finding, Verdict, decide
+
+__all__ = ["best_proxy_pl"]
+
+TOLERANCE = 1e-6
+"""The construction must come this close to the constant, relatively."""
+
+
+def _one_sign() -> tuple[Dataset, float, int, int]:
+    """No negative neurons: negative samples cannot pull harder than positive ones, though here they should."""
+    return orthogonal(4, norms=[3, 3, 1, 1]), instances.GAMMA, 4, 0
+
+
+@register(
+    "S-4",
+    "The best proxy-PL constant",
+    "inf_W ‖∇L‖_F/G = γ max_{‖w‖=1} min_i y_i⟨w,x_i⟩ on separable data, with neurons of both signs; a minimum under "
+    "H-3.2.",
+    "found here; proof in the chapter",
+    chapter="proxy_pl",
+    positive=lambda: (instances.within(), instances.GAMMA),
+    negative=_one_sign,
+    status="proved here",
+)
+def best_proxy_pl(
+    data: Dataset,
+    activation: Activation | float,
+    m_pos: int = 4,
+    m_neg: int = 4,
+    loss: str | Loss = "logistic",
+    constant: float | None = None,
+) -> Verdict:
+    """S-4 on data, for an activation (or the leak of a leaky ReLU) and a width: nothing below the constant, and
+    something at it.
+
+    Below it an adversary searches; at it stands the network built in the chapter. ``constant`` replaces γ times the
+    margin, to see a wrong one fail.
+    """
+    activation = activation if isinstance(activation, Activation) else leaky_relu(activation)
+    best = max_margin(data)
+    target = float(best_constant(data, activation.gamma)) if constant is None else float(constant)
+    hypotheses = (_fact("separable", "the data can be separated", best.separable), _both_signs(m_pos, m_neg))
+    if not bool(best.separable):
+        return decide("S-4", Finding(0.0, "there is no margin."), hypotheses)
+    found = attack(data, m_pos, m_neg, activation, loss).ratio
+    numbers = {
+        "constant": target,
+        "adversary": found / target,
+        "D.2": float(d2_constant(data, activation.gamma)) / target,
+    }
+    built = math.inf
+    if m_pos and m_neg and support(data) is not None:
+        built = float(proxy_pl_ratio(extremal_network(data, m_pos, m_neg, activation, loss), data, loss))
+        numbers["construction"] = built / target
+    lowest = min(found, built) / target
+    if lowest < 1 - 1e-9:
+        return decide(
+            "S-4", Finding(0.0, f"a network reaches {lowest:.4f} times the constant.", "", numbers), hypotheses
+        )
+    error = abs(lowest - 1)
+    unsettled = "" if math.isfinite(built) else "The construction needs unique multipliers:"
+    built_too = f"the construction comes within {format_error(abs(built / target - 1))} of the constant, "
+    gap = format_error(found / target - 1)
+    why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap}."
+    slack = TOLERANCE / max(error, 1e-12)
+    return decide("S-4", Finding(slack, why, "", numbers), hypotheses, unsettled=unsettled)
+
+
+def _both_signs(m_pos: int, m_neg: int) -> Hypothesis:
+    return _fact("second layer", "neurons of both signs", m_pos > 0 and m_neg > 0)
