@@ -100,7 +100,8 @@ def H_4_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
 
 
 def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dict[str, Hypothesis]:
-    """What each theorem asks of the data alone, by name: H-3.2, H-S1, H-4.2, H-K4.1, H-K4.3 (no steps, scales or widths).
+    """What each theorem asks of the data alone, by name: H-3.2, H-S1, H-4.2, H-K4.1, H-K4.3 (no steps, scales or
+    widths).
 
     K's constant ``C`` is unspecified: the slack at ``C = 1`` is the largest C for which the condition holds.
     """

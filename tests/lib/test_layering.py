@@ -3,12 +3,13 @@
 import ast
 from pathlib import Path
 
-import implicit_bias
 import pytest
+
+import implicit_bias
 
 PACKAGE = Path(implicit_bias.__file__).parent
 ORDER = """
-    _checks _format span spectra data losses network trajectory problem stepper flow dynamics measures
+    _checks _format span spectra dataset data losses network trajectory problem stepper flow dynamics measures
     least_distance margin residual hypotheses claims figures widgets
 """.split()
 FILES = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
