@@ -96,7 +96,11 @@ class Trajectory:
         data = replace(self.data, x=self.data.x[index], y=self.data.y[index]) if batched else self.data
         lift = self._lift
         return replace(
-            self, data=data, initial=_entry(self.initial, index), _lift=lambda state: _entry(lift(state), index), **series
+            self,
+            data=data,
+            initial=_entry(self.initial, index),
+            _lift=lambda state: _entry(lift(state), index),
+            **series,
         )
 
     def __repr__(self) -> str:

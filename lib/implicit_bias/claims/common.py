@@ -116,7 +116,9 @@ def limit(
             "",
             constants,
         ), ""
-    seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, falling like {clock_name}^-{rate:.3f}"
+    trend = f"falling like {clock_name}^-{rate:.3f}" if rate >= 5e-4 else "not falling"
+    trend = "with too few records to fit a rate" if math.isnan(rate) else trend
+    seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, {trend}"
     slack = 0.0 if math.isnan(rate) else max(rate, 0.0) / (law / 2)
     finding = Finding(
         slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants

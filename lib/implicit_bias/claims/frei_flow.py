@@ -1,29 +1,32 @@
 r"""Frei et al., Theorem 3.1 (Lyu & Li; Ji & Telgarsky) and Corollary 3.5: where gradient flow goes.
 
-Each check takes a :class:`Trajectory` of :func:`implicit_bias.gradient_flow`. A limit is read off a finite run: the verdict says at
-which clock it was seen and with what fitted rate, and is ``undecided`` on a run too short for a fit.
+Each check takes a :class:`Trajectory` of :func:`implicit_bias.gradient_flow`. A limit is read off a finite run: the
+verdict says at which clock it was seen and with what fitted rate, and is ``undecided`` on a run too short for a fit, or
+too short to have forgotten its start.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from .._checks import fail
 from ..data import from_gram
 from ..dynamics import gradient_flow
 from ..hypotheses import H_3_2, Hypothesis
-from ..margin import kkt_residual
 from ..network import TwoLayer, leaky_relu
+from ..residual import kkt_residual
 from ..trajectory import Trajectory
 from . import instances
 from .common import _fact, limit, setting_of_F
 from .frei_kkt import _leak, same_as_exact
 from .registry import register
-from .verdict import Finding, Verdict, decide
+from .verdict import VACUOUS, Finding, Verdict, decide
 
-__all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point"]
+__all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point", "start_left"]
 
 
 def _records(trajectory: Trajectory, per_decade: int = 6) -> list[int]:
@@ -42,9 +45,60 @@ def _checked(trajectory: Trajectory) -> Trajectory:
     return trajectory
 
 
+EXPLAINED = 5.0
+"""A distance up to this many times ``start_left`` may be the start's doing, and refutes nothing."""
+
+
+def start_left(trajectory: Trajectory) -> float:
+    """``‖W(0)‖_F / ‖W(s) - W(0)‖_F`` where a run ends, the largest of a batch. The distance in direction to a limit
+    cannot fall before this is small, whatever the limit.
+    """
+    added = (trajectory.final.weights - trajectory.initial.weights).flatten(-2).norm(dim=-1)
+    return float((trajectory.initial.frobenius() / added.clamp_min(1e-300)).max())
+
+
 def _short(trajectory: Trajectory, finding: Finding, unsettled: str) -> str:
-    """A run that stops before s = 100 refutes no limit."""
-    return unsettled or ("" if finding.true or float(trajectory.s[-1]) >= 100 else "The run is short.")
+    """Why a run refutes no limit: it stops before s = 100, or its start still shows."""
+    if unsettled or finding.true:
+        return unsettled
+    left, clock = start_left(trajectory), float(trajectory.s[-1])
+    if finding.constants["last"] <= EXPLAINED * left:
+        return f"At s = {clock:g} the start still shows: ‖W(0)‖ is {left:.2g} times what the flow has added. So far"
+    return "" if clock >= 100 else "The run is short."
+
+
+def _decided(
+    claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], trajectory: Trajectory, unsettled: str
+) -> Verdict:
+    """As :func:`decide`; where the claim is vacuous and the run too short as well, the sentence says both."""
+    unsettled = _short(trajectory, finding, unsettled)
+    verdict = decide(claim, finding, hypotheses, unsettled=unsettled)
+    # A stalled run is not too short: it will never go on.
+    if verdict.verdict == VACUOUS and unsettled and trajectory.outcome.ok:
+        why = verdict.why.replace(f"The conclusion {verdict.conclusion}:", f"The conclusion is open. {unsettled}")
+        return replace(verdict, why=why)
+    return verdict
+
+
+def _grows(trajectory: Trajectory) -> tuple[float, float]:
+    """Powers (the least of a batch) at which ``1/L`` grows with t and ``‖W - W(0)‖`` with s, over the last decade of s.
+
+    Both are 1 in the limit.
+    """
+    clock = trajectory.s
+    late = ((clock >= clock[-1] / 10) & (clock > 0)).nonzero().flatten().tolist()
+    if len(late) < 3:
+        return math.nan, math.nan
+    start = trajectory.initial.weights
+    added = torch.stack([(trajectory.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late])
+    pairs = ((trajectory.log_time[late], -trajectory.log_loss[late]), (clock[late].log(), added.log()))
+    return tuple(float(_slope(x.reshape(len(late), -1), y.reshape(len(late), -1)).amin()) for x, y in pairs)
+
+
+def _slope(x: Tensor, y: Tensor) -> Tensor:
+    """Slopes of the least-squares lines through the columns of y (T, b) against those of x (T, b) or (T, 1)."""
+    x = x - x.mean(0)
+    return (x * y).sum(0) / (x * x).sum(0)
 
 
 def _stuck() -> tuple[Trajectory]:
@@ -58,21 +112,34 @@ def _stuck() -> tuple[Trajectory]:
 @register(
     "F-3.1",
     "Flow converges in direction to a KKT point",
-    "If L < log(2)/n at some time, the flow of a homogeneous network converges in direction to a KKT point of Problem (1), L → 0, ‖W‖ → ∞.",
+    "If L < log(2)/n at some time, the flow of a homogeneous network converges in direction to a KKT point of "
+    "Problem (1), L → 0, ‖W‖ → ∞.",
     "Theorem 3.1",
+    chapter="direction",
     positive=instances.flow_beyond,
     negative=_stuck,
 )
 def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
-    """F-3.1 on a run of gradient flow: the worst of the four KKT residuals against the clock ``s = log(1/L)``, expected like 1/s."""
+    """F-3.1 on a run of gradient flow, its three conclusions: the worst of the four KKT residuals falls against the
+    clock ``s = log(1/L)`` (expected: like 1/s), ``1/L`` grows with t, and ``‖W - W(0)‖`` with s (expected: both like
+    first powers).
+    """
     net, n = _checked(trajectory).final, trajectory.data.n
     lowest = trajectory.log_loss.amin(0).exp()
-    small = Hypothesis("small loss", "L < log(2)/n at some time", torch.full_like(lowest, math.log(2) / n), lowest)
+    # Strictly below: the number just under log(2)/n is the largest that will do.
+    bound = torch.nextafter(torch.full_like(lowest, math.log(2) / n), torch.zeros_like(lowest))
+    small = Hypothesis("small loss", "L < log(2)/n at some time", bound, lowest)
     hypotheses = (_fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous), small)
     kept = _records(trajectory)
     worst = torch.stack([kkt_residual(trajectory.net(k), trajectory.data).worst.max() for k in kept])
     finding, unsettled = limit(trajectory.s[kept], worst, "the KKT residual", "s", law=1.0)
-    return decide("F-3.1", finding, hypotheses, unsettled=_short(trajectory, finding, unsettled))
+    loss, norm = _grows(trajectory)
+    known = math.isfinite(loss + norm)
+    grown = min(loss, norm) / 0.5 if known else 0.0
+    why = f"{finding.why} 1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}." if known else finding.why
+    numbers = finding.constants | {"loss power": loss, "norm power": norm}
+    finding = Finding(min(finding.slack, grown), why, finding.worst, numbers)
+    return _decided("F-3.1", finding, hypotheses, trajectory, unsettled)
 
 
 @register(
@@ -80,6 +147,7 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     "Every start, one limit",
     "Under H-3.2 the flow converges in direction to the KKT point of Theorem 3.2, from every initialisation.",
     "Corollary 3.5",
+    chapter="direction",
     positive=instances.flow_within,
     negative=instances.flow_beyond,
 )
@@ -90,4 +158,4 @@ def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
     kept = _records(trajectory, per_decade=20)
     distance = torch.stack([same_as_exact(trajectory.net(k), data).max() for k in kept])
     finding, unsettled = limit(trajectory.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
-    return decide("F-3.5", finding, hypotheses, unsettled=_short(trajectory, finding, unsettled))
+    return _decided("F-3.5", finding, hypotheses, trajectory, unsettled)
