@@ -29,7 +29,7 @@ export PATH := $(BIN):$(PATH)
 
 say = @printf '\n== %s\n' "$(1)"
 
-.PHONY: help book serve test notebooks address clean benchmarks assets build given-venv
+.PHONY: help book serve test notebooks figures address clean benchmarks assets build given-venv
 .PHONY: test-style test-library test-pairs test-notebooks test-browser
 
 # Progress bars would stand in the notebooks' outputs.
@@ -54,6 +54,10 @@ test: test-style test-library test-pairs test-notebooks build test-browser ## ru
 notebooks: $(READY) ## run the texts in book/text into notebooks, all or NB="name ..."
 	$(call say,Notebooks)
 	@$(PY) book/tools/notebooks.py $(NB)
+
+figures: $(READY) ## remake the stored results (about a quarter of an hour)
+	$(call say,Stored results)
+	@OMP_NUM_THREADS=1 $(PY) book/results/xor_sweep.py
 
 address: ## write the book's address everywhere, or change it with REPO=owner/name
 	@$(PYTHON) book/tools/address.py $(if $(REPO),--set $(REPO))

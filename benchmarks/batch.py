@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 
-import implicit_bias as ib
 import torch
 from plain import LibraryLoop, PlainLoop, header, race, row, smoothed
 from torch import Tensor
+
+import implicit_bias as ib
 
 GAMMA, STEPS, RECORD = 0.1, 100, [0, 1, 2, 5, 10, 20, 50, 100]
 

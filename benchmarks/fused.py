@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
-import implicit_bias as ib
 import numpy as np
 from numba import njit
+
+import implicit_bias as ib
 
 
 @njit

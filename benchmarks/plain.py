@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from statistics import median
 
-import implicit_bias as ib
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
+import implicit_bias as ib
 from implicit_bias.problem import Problem
 from implicit_bias.stepper import Stepper
-from torch import Tensor, nn
 
 
 def slope(gamma: float) -> Callable[[Tensor], Tensor]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-import implicit_bias as ib
 import torch
 from plain import LibraryLoop, PlainLoop, apart, header, race, row, slope
+
+import implicit_bias as ib
 
 GAMMA = 0.5
 ACTIVATION = ib.leaky_relu(GAMMA)

@@ -214,10 +214,6 @@ def _centres(y: Tensor, means: Tensor) -> Tensor:
     return side.unsqueeze(-1) * means[(y < 0).long()]
 
 
-FRESH = 0x5EED_0000
-"""Added to the seed of fresh points: a test set must not repeat the stream its training set came from."""
-
-
 def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0) -> Dataset:
     """``count`` new points from the distribution of a :func:`gaussian_mixture` or :func:`xor`, in the coordinates of
     ``data``. Clusters get as even a share as ``count`` allows.
@@ -235,7 +231,7 @@ def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0)
     probability(label_noise, "label_noise")
     if data.means is None or data.x.ndim != 2 or data.means.shape[0] not in (1, 2):
         fail("data", "one data set from gaussian_mixture or xor, with its means", repr(data))
-    stream = generator(FRESH + seed)
+    stream = generator(seed, "fresh")
     y = _labels(count, None)
     noise = torch.randn(count, data.d, generator=stream, dtype=torch.float64)
     x = _centres(y, data.means.double()) + noise

@@ -117,7 +117,7 @@ def fresh_preactivations(net: TwoLayer, test: Dataset, seed: int = 0) -> Tensor:
         return z
     # A symmetric root serves singular Gram matrices too (more neurons than dimensions outside).
     values, vectors = torch.linalg.eigh(net.frozen_gram)
-    noise = torch.randn(net.m, test.n, generator=generator(seed), dtype=torch.float64).to(z)
+    noise = torch.randn(net.m, test.n, generator=generator(seed, "outside"), dtype=torch.float64).to(z)
     return z + (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ (vectors.mT @ noise)
 
 

@@ -172,7 +172,7 @@ class TwoLayer:
         outside = data.ambient_dim - data.d
 
         def draw(one_seed: int | None) -> tuple[Tensor, Tensor | None]:
-            stream = generator(one_seed)
+            stream = generator(one_seed, "weights")
             inside = torch.randn(m, data.d, generator=stream, dtype=torch.float64)
             return inside, wishart(m, outside, stream) if outside else None
 

@@ -32,13 +32,17 @@ from ._checks import fail
 __all__ = ["Span", "chi", "gaussian_rows", "generator", "spectral_norm", "wishart"]
 
 
-def generator(seed: int | None) -> torch.Generator:
-    """A CPU random stream of its own, so that nothing here touches the global one."""
+PURPOSES = {"data": 0, "weights": 0x2545_0000, "fresh": 0x5EED_0000, "outside": 0x7F4A_0000, "batches": 0x1CE4_0000}
+"""Added to a seed (torch reads its lower 32 bits), so that samples and weights drawn with one seed are independent."""
+
+
+def generator(seed: int | None, purpose: str = "data") -> torch.Generator:
+    """A CPU random stream of its own for a purpose, so that nothing here touches the global one."""
     stream = torch.Generator()
     if seed is None:
         stream.seed()
     else:
-        stream.manual_seed(int(seed))
+        stream.manual_seed(int(seed) + PURPOSES[purpose])
     return stream
 
 

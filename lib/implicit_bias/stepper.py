@@ -36,7 +36,7 @@ class Epochs:
     """Successive minibatches, index tensors drawn without replacement; an epoch's incomplete last one is dropped."""
 
     def __init__(self, n: int, batch_size: int, seed: int | None) -> None:
-        self.n, self.batch_size, self.stream = n, batch_size, generator(seed)
+        self.n, self.batch_size, self.stream = n, batch_size, generator(seed, "batches")
         self.queue: list[Tensor] = []
 
     def ahead(self, count: int) -> list[Tensor]:

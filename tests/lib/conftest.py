@@ -4,10 +4,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import implicit_bias as ib
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+import implicit_bias as ib
 
 torch.set_num_threads(1)
 settings.register_profile(

@@ -4,9 +4,10 @@ import math
 import re
 from pathlib import Path
 
-import implicit_bias as ib
 import pytest
 import torch
+
+import implicit_bias as ib
 from implicit_bias.claims import found, instances, table
 from implicit_bias.claims.common import fitted_rate, limit
 

@@ -1,9 +1,10 @@
-import implicit_bias as ib
 import pytest
 import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import implicit_bias as ib
 
 SAMPLERS = {
     "gaussian": lambda n, **k: ib.data.gaussian(n, 30, **k),

@@ -1,10 +1,11 @@
 import math
 import time
 
-import implicit_bias as ib
 import literal
 import pytest
 import torch
+
+import implicit_bias as ib
 
 
 def flow(data, activation, until, scale=0.1, neurons=(3, 3), seed=0, loss="logistic", **rest):

@@ -1,10 +1,11 @@
 import math
 
-import implicit_bias as ib
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import implicit_bias as ib
 from implicit_bias.hypotheses import A1, A2, H_3_2, H_4_2, H_K4_1, H_K4_3, H_S1, loss_ratio_constant
 
 DATA_ONLY = {"H_3_2": H_3_2, "H_4_2": H_4_2, "H_S1": H_S1}

@@ -1,9 +1,10 @@
-import implicit_bias.losses as losses
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from literal import mp_loss
+
+import implicit_bias.losses as losses
 
 MARGINS = [-1e4, -745.0, -40.0, -1.0, 0.0, 1e-9, 1.0, 19.999, 20.0, 20.001, 37.0, 745.0, 1e4]
 

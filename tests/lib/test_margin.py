@@ -1,9 +1,10 @@
-import implicit_bias as ib
 import literal
 import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
+import implicit_bias as ib
 
 GAMMAS = st.floats(0.05, 1.0)
 NEURONS = st.integers(1, 5)

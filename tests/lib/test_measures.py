@@ -1,11 +1,12 @@
 import math
 
-import implicit_bias as ib
 import literal
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import implicit_bias as ib
 from implicit_bias import measures
 
 

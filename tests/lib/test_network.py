@@ -1,11 +1,12 @@
 import math
 
-import implicit_bias as ib
 import literal
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
+import implicit_bias as ib
 
 SLOPES = st.floats(0.01, 1.0)
 
@@ -158,3 +159,11 @@ def test_bad_input_is_named(rejects):
         ib.TwoLayer(w, [1.0, -1.0], ib.relu())(torch.ones(1, 4))
     with rejects("a", "same number"):
         ib.TwoLayer(torch.ones(2, 2, 5), [[1.0, 1.0], [1.0, -1.0]], ib.relu()).m_pos  # noqa: B018
+
+
+@pytest.mark.parametrize("space", ["full", "span"])
+def test_one_seed_serves_data_and_weights_independently(space):
+    data = ib.data.gaussian(5, 40, seed=0, space=space)
+    net = ib.TwoLayer.init(data, 4, 4, ib.relu(), 1.0, seed=0)
+    shared = set(data.x.flatten().tolist()) & set(net.weights.flatten().tolist())
+    assert shared <= {0.0}

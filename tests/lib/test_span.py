@@ -1,7 +1,8 @@
-import implicit_bias as ib
 import pytest
 import scipy.stats
 import torch
+
+import implicit_bias as ib
 from implicit_bias.span import Span, gaussian_rows, generator, spectral_norm, wishart
 
 DRAWS = 1500

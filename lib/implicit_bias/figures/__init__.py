@@ -1,9 +1,47 @@
-"""The book's figures: results in, matplotlib figure out. No mathematics is done here. One module a chapter, one style for all."""
+"""The book's figures: results in, matplotlib figure out. No mathematics is done here. One module a chapter, one style
+for all.
+"""
 
+from .direction import balance, basins, collapse, falling, kinks, rising_margin, two_residuals
 from .kkt import boundary_slice, break_curves, gram_heat, multiplier_interval, neuron_arrows, sides_of_neurons
+from .linear_boundary import accuracy_curves, ladder, means_plane, pair_cone
+from .near import (
+    Place,
+    angle_histograms,
+    concentration,
+    cosine_histogram,
+    dimension_bars,
+    dimension_map,
+    slack_bars,
+    spectrum_lines,
+    thresholds,
+)
+from .networks import (
+    activation_pair,
+    bulk,
+    initial_value,
+    kink_runs,
+    log_losses,
+    rank_and_stable_rank,
+    spectrum_bars,
+    spike_sweep,
+    spiked_spectrum,
+)
+from .proxy_pl import (
+    constants_against_correlation,
+    levels,
+    ratio_curves,
+    reachable_pulls,
+    search_curves,
+    time_curves,
+)
 from .style import BLUE, DIVERGING, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, colour_of, guide, panels, use_style
 
 __all__ = [
+    "pair_cone",
+    "means_plane",
+    "ladder",
+    "accuracy_curves",
     "BLUE",
     "DIVERGING",
     "GREEN",
@@ -12,14 +50,45 @@ __all__ = [
     "PURPLE",
     "SKY",
     "YELLOW",
+    "Place",
+    "activation_pair",
+    "angle_histograms",
+    "balance",
+    "basins",
     "boundary_slice",
     "break_curves",
+    "bulk",
+    "collapse",
     "colour_of",
+    "concentration",
+    "constants_against_correlation",
+    "cosine_histogram",
+    "dimension_bars",
+    "dimension_map",
+    "falling",
     "gram_heat",
     "guide",
+    "initial_value",
+    "kink_runs",
+    "kinks",
+    "levels",
+    "log_losses",
     "multiplier_interval",
     "neuron_arrows",
     "panels",
+    "rank_and_stable_rank",
+    "ratio_curves",
+    "reachable_pulls",
+    "rising_margin",
+    "search_curves",
     "sides_of_neurons",
+    "slack_bars",
+    "spectrum_bars",
+    "spectrum_lines",
+    "spike_sweep",
+    "spiked_spectrum",
+    "thresholds",
+    "time_curves",
+    "two_residuals",
     "use_style",
 ]
