@@ -25,7 +25,7 @@ def clock_error(run):
 def test_flow_without_kinks_is_the_flow_in_plain_time(shape, name, loss):
     act = {"linear": ib.leaky_relu(1.0), "smooth": ib.smoothed_leaky_relu(0.2)}[name]
     data = ib.data.gaussian(*shape, seed=1)
-    net = ib.TwoLayer.init(data, 2, 2, act, 0.5, seed=2)
+    net = ib.TwoLayer.init(data, 2, 2, act, 0.2, seed=2)
     for time_end in (0.3, 2.0):
         log_loss, log_time, W = literal.flow_in_plain_time(
             net.weights, net.a, act.name, act.gamma, data.x, data.y, 400, time_end / 400, loss
@@ -180,7 +180,8 @@ def patience():
 def test_strong_correlations_slide_along_kinks_and_arrive(signs, p, scale, name):
     act = {"leaky": ib.leaky_relu(0.1), "relu": ib.relu()}[name]
     data = ib.data.correlated(5, p=p, signs=signs, seed=1)
-    run = flow(data, act, 60, scale=scale, neurons=(4, 4))
+    # Enough neurons that every sample wakes one of its sign: a ReLU network without is stuck, and rightly so.
+    run = flow(data, act, 60, scale=scale, neurons=(8, 8))
     assert run.outcome.ok and clock_error(run) < 1e-6
     if name == "leaky" and signs == "oppose" and scale == 0.3:
         residual = ib.kkt_residual(run.final, data, kink=1e-6)
@@ -268,7 +269,7 @@ def test_until_below_the_start_gives_the_start():
 
 
 def test_one_class_one_sample_one_neuron():
-    run = flow(ib.data.gaussian(4, 20, positive=4), ib.relu(), 10)
+    run = flow(ib.data.gaussian(4, 20, positive=4), ib.relu(), 10, neurons=(8, 3))
     assert run.outcome.ok
     single = ib.gradient_flow(ib.TwoLayer([[0.5]], [1.0], ib.relu()), ib.Dataset([[2.0]], [1]), 30)
     w = single.final.weights.item()
