@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -31,20 +30,10 @@ from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
+from .runge_kutta import ERROR, STAGES, Point, hermite_root
 from .trajectory import Outcome, Trajectory
 
 __all__ = ["gradient_flow"]
-
-# Dormand and Prince's pair of orders 5 and 4: stage coefficients, and the weights of the error estimate.
-STAGES = (
-    (1 / 5,),
-    (3 / 40, 9 / 40),
-    (44 / 45, -56 / 15, 32 / 9),
-    (19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729),
-    (9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656),
-    (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84),
-)
-ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
 SMALLEST_STEP = 1e-12
 """Relative to 1 + |s|: below it the run is stalled (a critical point, or data that cannot be fitted any better)."""
@@ -101,38 +90,6 @@ def gradient_flow(
         return _Flow(problem, rtol).run(float(until), record)
 
 
-@dataclass(frozen=True)
-class _Point:
-    """Where the flow stands, or its velocity: one row a run, ``flat`` (b, m·n + 1 + m·k), and three views of it.
-
-    One row, so that a Runge-Kutta stage is one vector operation and not three.
-    """
-
-    flat: Tensor
-    m: int
-    n: int
-
-    @property
-    def z(self) -> Tensor:
-        """Preactivations (b, m, n)."""
-        return self.flat[:, : self.m * self.n].view(-1, self.m, self.n)
-
-    @property
-    def tL(self) -> Tensor:
-        """``t e^{-s}`` (b,)."""
-        return self.flat[:, self.m * self.n]
-
-    @property
-    def c(self) -> Tensor:
-        """The state (b, m, k)."""
-        state = self.flat[:, self.m * self.n + 1 :]
-        return state.view(-1, self.m, state.shape[-1] // self.m)
-
-    def like(self, flat: Tensor) -> _Point:
-        """Another point of this shape."""
-        return _Point(flat, self.m, self.n)
-
-
 class _Flow:
     """One run: the batch advances together, every member with its own clock, step size and activation pattern."""
 
@@ -141,8 +98,8 @@ class _Flow:
         shape = problem.span.state_shape
         c = torch.zeros(shape if problem.batch else (1, *shape), dtype=torch.float64, device=problem.y.device)
         z = problem.span.preactivations(c)
-        self.here = _Point(torch.cat([z.flatten(1), z.new_zeros(len(z), 1), c.flatten(1)], dim=1), *z.shape[1:])
-        self.velocity_here: _Point | None = None
+        self.here = Point(torch.cat([z.flatten(1), z.new_zeros(len(z), 1), c.flatten(1)], dim=1), *z.shape[1:])
+        self.velocity_here: Point | None = None
         # The velocities at the stages of a step, one after the other, and each as a point.
         self.velocities = z.new_zeros(len(ERROR), *self.here.flat.shape)
         self.stages = [self.here.like(row) for row in self.velocities]
@@ -169,7 +126,7 @@ class _Flow:
 
     # -- the right-hand side --------
 
-    def velocity(self, point: _Point, out: _Point | None = None) -> _Point:
+    def velocity(self, point: Point, out: Point | None = None) -> Point:
         """Velocity at a point, with the activation pattern held fixed."""
         out = out or point.like(torch.empty_like(point.flat))
         pull, _ = self.pull(point.z)
@@ -217,7 +174,7 @@ class _Flow:
         """``Σ weights · velocities`` over the first stages, flat."""
         return (weights @ self.velocities[: len(weights)].flatten(1)).view_as(self.here.flat)
 
-    def trial(self, h: Tensor) -> tuple[_Point, Tensor]:
+    def trial(self, h: Tensor) -> tuple[Point, Tensor]:
         """A Dormand-Prince step of sizes h (b,), and its error relative to the tolerance (b,).
 
         The velocity where it ends is that of the last stage.
@@ -233,7 +190,7 @@ class _Flow:
         )
         return point, torch.nan_to_num(error / self.rtol, nan=1e10, posinf=1e10)
 
-    def crossings(self, point: _Point, h: Tensor) -> tuple[Tensor, Tensor]:
+    def crossings(self, point: Point, h: Tensor) -> tuple[Tensor, Tensor]:
         """Pairs that change sides within the step (b, m, n), and the fraction of it at which each does (2 where
         none).
         """
@@ -245,7 +202,7 @@ class _Flow:
             sign = torch.where(up, 1.0, -1.0)[crossed]
             width = h[:, None, None].expand_as(old)[crossed]
             first, last = self.velocity_here.z[crossed] * sign * width, self.stages[-1].z[crossed] * sign * width
-            fraction[crossed] = _hermite_root(old[crossed], new[crossed], first, last)
+            fraction[crossed] = hermite_root(old[crossed], new[crossed], first, last)
         return crossed, fraction
 
     def advance(self, goal: Tensor) -> None:
@@ -286,7 +243,7 @@ class _Flow:
         self.tries = torch.where(moving, 0.0, self.tries + ((remaining > tiny) & (self.clock < goal)))
         self.stalled |= (remaining > tiny) & ((self.h < tiny) | (self.tries > self.patience))
 
-    def accept(self, accepted: Tensor, point: _Point, h: Tensor) -> None:
+    def accept(self, accepted: Tensor, point: Point, h: Tensor) -> None:
         rows = accepted[:, None]
         self.here = self.here.like(torch.where(rows, point.flat, self.here.flat))
         self.velocity_here = self.here.like(torch.where(rows, self.stages[-1].flat, self.velocity_here.flat))
@@ -299,12 +256,12 @@ class _Flow:
         pull, at_slope_one = self.pull(z)
         return torch.where(self.sliding & (at_slope_one != 0), pull / at_slope_one, (1 + self.low) / 2)
 
-    def room(self, point: _Point) -> Tensor:
+    def room(self, point: Point) -> Tensor:
         """How far the holding slopes are from leaving ``[γ, 1]`` (b,); negative once one has left."""
         slope = self.holding(point.z)
         return torch.minimum(1 - slope, slope - self.low).amin((-2, -1))
 
-    def departure(self, point: _Point, h: Tensor, accepted: Tensor) -> tuple[_Point, Tensor, Tensor]:
+    def departure(self, point: Point, h: Tensor, accepted: Tensor) -> tuple[Point, Tensor, Tensor]:
         """Cut the steps in which a holding slope leaves ``[γ, 1]`` just behind the place (b,): regula falsi on the
         room left.
         """
@@ -394,24 +351,3 @@ class _Flow:
         if until <= float(self.start.min()):
             return Outcome("finished", f"s = log(1/L) was past {until:g} already at the start")
         return Outcome("finished", f"reached s = log(1/L) = {until:g}")
-
-
-def _hermite_root(old: Tensor, new: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """Where in [0, 1] the cubics with these end values and slopes first turn negative (0 if they start so and fall);
-    all (pairs,).
-
-    One that starts below 0, by rounding, and rises is taken to start at 0.
-    Eleven times over, the part in question is cut in 32: 55 bits.
-    """
-    old = torch.where(first > 0, old.clamp_min(0), old)
-    cubic = torch.stack([2 * (old - new) + first + last, 3 * (new - old) - 2 * first - last, first, old]).unsqueeze(-1)
-    low, width = torch.zeros_like(old), 1.0
-    parts = torch.arange(1, 33, dtype=old.dtype, device=old.device) / 32
-    for _ in range(11):
-        x = low.unsqueeze(-1) + width * parts
-        negative = ((cubic[0] * x + cubic[1]) * x + cubic[2]) * x + cubic[3] <= 0
-        # The right end counts as negative: it is, up to rounding.
-        before = torch.where(negative.any(-1), negative.int().argmax(-1), 31)
-        width /= 32
-        low = low + before * width
-    return torch.where((old <= 0) & (first <= 0), torch.zeros_like(old), low + width)

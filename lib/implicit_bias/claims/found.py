@@ -21,7 +21,7 @@ from ..margin import class_slopes, kkt_matrix, kkt_point
 from ..network import TwoLayer
 from . import instances
 from .common import AtPoint
-from .frei_kkt import ITEMS, _leak, equality
+from .kkt_items import ITEMS, equality, leak_of
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -62,13 +62,13 @@ def without_the_ratio(net: TwoLayer, data: Dataset) -> Verdict:
     """S-1 at a network: all items of F-3.2, and the lower bound on λ that needs no R, under ``R_min² ≥ 3γ⁻³ n p``."""
     point = AtPoint.of(net, data)
     findings = {f"item {k}": item(point) for k, item in enumerate(ITEMS, 1)}
-    share = point.lam * point.data.norms.square() / (1 - torch.as_tensor(_leak(net)).double()[..., None] ** 2 / 2)
+    share = point.lam * point.data.norms.square() / (1 - torch.as_tensor(leak_of(net)).double()[..., None] ** 2 / 2)
     slack, place = worst_of(share, "sample")
     findings["λ_i‖x_i‖²"] = Finding(slack, f"λ_i‖x_i‖² is at least {slack:.3f} times 1 - γ²/2.", place)
     name, tightest = min(findings.items(), key=lambda pair: pair[1].slack)
     slacks = {key: finding.slack for key, finding in findings.items()}
     finding = Finding(tightest.slack, f"tightest is {name}: {tightest.why}", tightest.worst, slacks)
-    return decide("S-1", finding, (*point.hypotheses(), H_S1(point.data, _leak(net))), unsettled=point.unsettled())
+    return decide("S-1", finding, (*point.hypotheses(), H_S1(point.data, leak_of(net))), unsettled=point.unsettled())
 
 
 # -- S-5 --------

@@ -22,7 +22,8 @@ from ..residual import kkt_residual
 from ..trajectory import Trajectory
 from . import instances
 from .common import _fact, limit, setting_of_F
-from .frei_kkt import _leak, same_as_exact
+from .frei_kkt import same_as_exact
+from .kkt_items import leak_of
 from .registry import register
 from .verdict import VACUOUS, Finding, Verdict, decide
 
@@ -154,7 +155,7 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
 def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock, expected like 1/s, that is 1/log t."""
     net, data = _checked(trajectory).initial, trajectory.data
-    hypotheses = (*setting_of_F(net), H_3_2(data, _leak(net)))
+    hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)))
     kept = _records(trajectory, per_decade=20)
     distance = torch.stack([same_as_exact(trajectory.net(k), data).max() for k in kept])
     finding, unsettled = limit(trajectory.s[kept], distance, "the distance in direction to W*", "s", law=1.0)

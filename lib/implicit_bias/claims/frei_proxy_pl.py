@@ -17,7 +17,7 @@ from ..trajectory import Trajectory
 from . import instances
 from .common import _fact, setting_of_F
 from .frei_flow import _checked, _stuck
-from .frei_kkt import _leak
+from .kkt_items import leak_of
 from .pl_tools import attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
@@ -102,9 +102,9 @@ def _broken(activation: Activation) -> tuple[TwoLayer, Dataset]:
 )
 def proxy_pl(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search: bool = True) -> Verdict:
     """F-D.2 at a network, or at a batch of them, and (with ``search``) at those an adversary of its width finds."""
-    constant = d2_constant(data, _leak(net))
+    constant = d2_constant(data, leak_of(net))
     finding = _every_network(net, data, loss, constant, search)
-    return decide("F-D.2", finding, (*setting_of_F(net), H_3_2(data, _leak(net))))
+    return decide("F-D.2", finding, (*setting_of_F(net), H_3_2(data, leak_of(net))))
 
 
 def _high_dimensional() -> tuple[TwoLayer, Dataset]:
@@ -125,8 +125,8 @@ def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic",
     """F-E.14 at a network (or a batch), and at those an adversary finds; any activation with ``γ ≤ φ' ≤ 1`` will do."""
     _, second_layer = setting_of_F(net)
     leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", bool((torch.as_tensor(net.activation.gamma) > 0).all()))
-    finding = _every_network(net, data, loss, e14_constant(data, _leak(net)), search)
-    return decide("F-E.14", finding, (leaky, second_layer, H_4_2(data, _leak(net))))
+    finding = _every_network(net, data, loss, e14_constant(data, leak_of(net)), search)
+    return decide("F-E.14", finding, (leaky, second_layer, H_4_2(data, leak_of(net))))
 
 
 # -- Theorem 3.4: the time -------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     data, net = _checked(trajectory).data, trajectory.initial
     level = math.log(math.log(2) / data.n)
     log_time = passing_time(trajectory, level)
-    gamma, start = _leak(net), trajectory.loss.log_mean(margins(net, data)).exp()
+    gamma, start = leak_of(net), trajectory.loss.log_mean(margins(net, data)).exp()
     bound = paper_time(data, gamma, start).expand_as(log_time)
     repaired = repaired_time(data, gamma, start, trajectory.loss).expand_as(log_time)
     slack, place = worst_of((bound.log() - log_time).exp(), "run")
