@@ -17,6 +17,7 @@ from .trajectory import Trajectory
 
 __all__ = [
     "activation_pattern",
+    "class_stable_rank",
     "clock_velocity",
     "direction_distance",
     "even_odd",
@@ -26,8 +27,10 @@ __all__ = [
     "gradient_gram",
     "loss_ratio",
     "margins",
+    "networks",
     "proxy_pl_ratio",
     "rho",
+    "rho_along",
     "smoothed_margin",
     "stable_rank",
 ]
@@ -46,6 +49,30 @@ def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
         fail("weights", "a matrix (..., m, d)", tuple(weights.shape))
     values = torch.linalg.svdvals(weights)
     return (values / values[..., :1]).square().sum(-1)
+
+
+def class_stable_rank(net: TwoLayer) -> Tensor:
+    """Stable ranks (..., 2) of the rows with ``a_j > 0`` and of those with ``a_j < 0``, K's ``W_{+1}`` and ``W_{-1}``
+    (K-4.1.b, K-4.3.a), frozen parts included. NaN for a sign that no neuron has.
+    """
+    gram = net.weight_gram()
+    positive = net.positive if net.a.ndim == 1 else net.positive[(0,) * (net.a.ndim - 1)]
+    if bool((net.positive != positive).any()):
+        fail("net", "the same signs of a in every batch entry", "different ones")
+    ranks = []
+    for rows in (positive, ~positive):
+        if not bool(rows.any()):
+            ranks.append(gram.new_full(gram.shape[:-2], math.nan))
+            continue
+        values = torch.linalg.eigvalsh(gram[..., rows, :][..., rows]).clamp_min(0)
+        ranks.append((values / values[..., -1:]).sum(-1))
+    return torch.stack(ranks, dim=-1)
+
+
+def networks(run: Trajectory) -> TwoLayer:
+    """All recorded networks of a run as one batch, time first; frozen parts, which never move, are shared."""
+    weights = torch.stack([run.net(k).weights for k in range(len(run))])
+    return TwoLayer(weights, run.initial.a, run.initial.activation, run.initial.frozen_gram)
 
 
 def margins(net: TwoLayer, data: Dataset) -> Tensor:
@@ -79,6 +106,13 @@ def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
         fail("data", "linearly independent samples (rho is not unique otherwise)", "dependent ones")
     moved = (net.weights - initial.weights).to(directions) @ directions.mT
     return torch.linalg.solve(correlation, moved.mT).mT * norms.mT
+
+
+def rho_along(run: Trajectory, initial: TwoLayer | None = None) -> Tensor:
+    """``ρ_ji`` (T, ..., m, n) at every recorded time of a run (K-5.1), counted from ``initial``: where this run began,
+    unless the start of an earlier run that it goes on from is given.
+    """
+    return rho(networks(run), run.initial if initial is None else initial, run.data)
 
 
 def gradient(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:

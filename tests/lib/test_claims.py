@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import found, instances, table
 from implicit_bias.claims.common import fitted_rate, limit
+from implicit_bias.claims.registry import ORDER
 
 IDS = list(ib.claims)
 
@@ -48,6 +50,16 @@ def test_ledger_rows_are_dictionaries_too(rows):
 
 def test_ledger_takes_ids_in_the_order_given():
     assert [row.id for row in ib.ledger(["F-B.2", "F-B.1"])] == ["F-B.2", "F-B.1"]
+
+
+def test_claims_come_in_the_order_of_the_register():
+    assert IDS == [id for id in ORDER if id in ib.claims]
+
+
+def test_only_claims_of_the_register_enter():
+    claim = replace(ib.claims["F-B.1"], id="F-9.9")
+    with pytest.raises(ValueError, match="id: expected one of the register, got 'F-9.9'"):
+        ib.claims.add(claim)
 
 
 def test_unknown_claim_names_the_known_ones():

@@ -176,3 +176,38 @@ def test_measures_take_batches(activation):
 def test_a_vector_has_no_stable_rank(rejects):
     with rejects("weights", "matrix"):
         measures.stable_rank(torch.ones(3))
+
+
+def test_class_stable_rank_is_that_of_the_rows_of_each_sign():
+    data = ib.data.gaussian(4, 7, seed=1)
+    net = ib.TwoLayer.init(data, 3, 5, ib.relu(), 1.0, seed=[1, 2])
+    expected = torch.stack([ib.stable_rank(net.weights[:, :3]), ib.stable_rank(net.weights[:, 3:])], -1)
+    torch.testing.assert_close(ib.measures.class_stable_rank(net), expected)
+
+
+def test_class_stable_rank_counts_the_frozen_part_and_knows_missing_signs():
+    data = ib.data.gaussian(4, 30, seed=1, space="span")
+    net = ib.TwoLayer.init(data, 3, 5, ib.relu(), 1.0, seed=1)
+    root = torch.linalg.cholesky(net.frozen_gram)
+    full = torch.cat([net.weights, root], -1)
+    ranks = ib.measures.class_stable_rank(net)
+    torch.testing.assert_close(ranks, torch.stack([ib.stable_rank(full[:3]), ib.stable_rank(full[3:])]))
+    alone = ib.TwoLayer(torch.eye(2).double(), torch.ones(2), ib.relu())
+    assert ib.measures.class_stable_rank(alone)[0] == 2 and ib.measures.class_stable_rank(alone)[1].isnan()
+
+
+def test_rho_along_a_run_is_rho_at_each_record():
+    data = ib.data.gaussian(4, 9, seed=1)
+    net = ib.TwoLayer.init(data, 3, 3, ib.relu(), 0.1, seed=[1, 2])
+    run = ib.gradient_descent(net, data, 0.1, 20, record=[0, 7, 20])
+    along = ib.measures.rho_along(run)
+    assert along.shape == (3, 2, 6, 4) and not along[0].any()
+    torch.testing.assert_close(along[1], ib.measures.rho(run.net(1), net, data))
+    later = ib.gradient_descent(run.final, data, 0.1, 5, record=[5])
+    torch.testing.assert_close(ib.measures.rho_along(later, net)[0], ib.measures.rho(later.final, net, data))
+
+
+def test_networks_of_a_run_keep_the_frozen_part():
+    data = ib.data.gaussian(4, 30, seed=1, space="span")
+    run = ib.gradient_descent(ib.TwoLayer.init(data, 3, 3, ib.relu(), 0.1), data, 0.1, 5)
+    torch.testing.assert_close(ib.measures.networks(run).spectral(), run.spectral)

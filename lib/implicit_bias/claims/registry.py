@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from .._format import format_slack
 from .verdict import Verdict
 
-__all__ = ["Claim", "Claims", "Row", "ledger", "register", "registry", "table"]
+__all__ = ["ORDER", "Claim", "Claims", "Row", "ledger", "register", "registry", "table"]
+
+ORDER = """
+    F-3.3 F-3.1 F-3.2.1 F-3.2.2 F-3.2.3 F-3.2.4 F-3.2.5 F-3.2.6 F-3.2.7 F-B.1 F-B.2 F-B.8 F-D.1 F-D.2
+    F-3.4 F-3.5 F-E.1 F-E.2 F-E.3 F-E.4 F-E.5 F-E.6 F-E.7 F-E.8 F-E.9 F-E.10 F-E.11.a F-E.11.b F-E.11.c
+    F-E.12 F-E.13 F-E.14 F-4.2.1 F-4.2.2 F-4.2.3 K-A.1 K-A.2 K-5.1 K-5.2 K-5.3 K-5.4 K-5.5 K-5.6 K-5.7
+    K-5.8 K-B.3 K-B.4 K-4.1.a K-4.1.b K-4.1.c K-4.1.d K-4.3.a K-4.3.b K-E.2 K-F.2 K-F.3 K-F.3.k K-G.1
+    K-H.3 K-H.4 S-1 S-2 S-3 S-4 S-5 S-6 S-7 S-8 S-9 S-10
+""".split()
+"""The register: every statement of the two papers that a computer can test, then what was found here (S)."""
 
 
 @dataclass(frozen=True)
@@ -51,20 +60,22 @@ class Claims(Mapping):
 
     def __getitem__(self, id: str) -> Claim:
         if id not in self._claims:
-            raise KeyError(f"{id!r} is no claim of this library; there are {', '.join(self._claims)}")
+            raise KeyError(f"{id!r} is no claim of this library; there are {', '.join(self)}")
         return self._claims[id]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._claims)
+        return iter(sorted(self._claims, key=ORDER.index))
 
     def __len__(self) -> int:
         return len(self._claims)
 
     def __repr__(self) -> str:
-        return f"Claims({', '.join(self._claims)})"
+        return f"Claims({', '.join(self)})"
 
     def add(self, claim: Claim) -> None:
-        """Enter a claim; an id can be entered once."""
+        """Enter a claim of the register; an id can be entered once."""
+        if claim.id not in ORDER:
+            raise ValueError(f"id: expected one of the register, got {claim.id!r}")
         if claim.id in self._claims:
             raise ValueError(f"id: expected a new claim, got {claim.id!r}, which is taken")
         self._claims[claim.id] = claim
