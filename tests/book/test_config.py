@@ -27,6 +27,13 @@ def test_every_notebook_is_in_the_contents():
     assert notebooks <= set(files)
 
 
+def test_the_ledger_shows_every_chapter_with_claims():
+    import implicit_bias as ib
+
+    text = (ROOT / "book/text/ledger.md").read_text()
+    assert set(re.findall(r'^show\("(\w+)"\)$', text, re.MULTILINE)) == {claim.chapter for claim in ib.claims.values()}
+
+
 def test_outputs_are_not_made_at_build_time():
     assert CONFIG["execute"]["execute_notebooks"] == "off"
 

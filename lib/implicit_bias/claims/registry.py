@@ -164,17 +164,24 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Ledger rows as an HTML table: id, statement, slack and the two controls, each with its verdict as a badge."""
+    """Ledger rows as an HTML table: id, the two controls, each with its verdict as a badge, slack and statement.
+
+    Results found here say whether they are proved or measured.
+    """
 
     def badge(verdict: str) -> str:
         return f'<span class="ib-verdict ib-{verdict}">{verdict}</span>'
+
+    def statement(row: Row) -> str:
+        status = registry[row.id].status
+        return html.escape(row.statement) + ("" if status == "paper" else f" <i>({status})</i>")
 
     head = "".join(
         f"<th>{name}</th>" for name in ("claim", "positive control", "negative control", "slack", "statement")
     )
     lines = [
         f"<tr><td><b>{row.id}</b></td><td>{badge(row.positive)}</td><td>{badge(row.negative)}</td>"
-        f"<td>{format_slack(row.slack)}</td><td>{html.escape(row.statement)}</td></tr>"
+        f"<td>{format_slack(row.slack)}</td><td>{statement(row)}</td></tr>"
         for row in rows
     ]
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return f'<table class="ib-ledger"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
