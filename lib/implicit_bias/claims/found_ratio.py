@@ -1,0 +1,56 @@
+r"""Found here: S-10, Proposition E.10 of Frei et al. is false as printed."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ..data import Dataset, orthogonal
+from ..network import TwoLayer, smoothed_leaky_relu
+from .loss_ratio import invariant_parts
+from .loss_ratio_tools import smoothness
+from .pl_tools import second_layer
+from .registry import register
+from .verdict import Finding, Verdict, decide
+
+__all__ = ["counterexample", "with_margins"]
+
+
+def with_margins(q: list[float], gamma: float) -> tuple[TwoLayer, Dataset]:
+    """Two neurons, one of each sign, and orthonormal samples with margins ``q``, smoothed leaky ReLU.
+
+    ``v = -u``: then ``f(x) = (φ(s) - φ(-s))/√2 = (1+γ)s/√2`` with ``s = ⟨v, x⟩``, whatever the smoothing does.
+    """
+    data = orthogonal(len(q))
+    s = data.y * torch.tensor(q, dtype=torch.float64) * math.sqrt(2) / (1 + gamma)
+    return TwoLayer(torch.stack([s, -s]) @ data.x, second_layer(1, 1), smoothed_leaky_relu(gamma)), data
+
+
+def counterexample(step_size: float = 39.9, gamma: float = 0.9995) -> tuple[TwoLayer, Dataset, float]:
+    """S-10: margins 0⁺ and log 9.98, and a step that F-E.10 as printed allows."""
+    return *with_margins([1e-9, math.log(9.98)], gamma), step_size
+
+
+@register(
+    "S-10",
+    "Proposition E.10 is false as printed",
+    "With H where F-E.10 needs max(1,H), its hypotheses hold on an instance (n = 2, γ = 0.9995, α = 39.9) where one "
+    "step takes the exponential loss ratio from 9.98 past ρ = 10.005, to about 350.",
+    "found here; counterexample in the chapter",
+    chapter="loss_ratio",
+    positive=counterexample,
+    negative=lambda: counterexample(0.02),
+    status="proved here",
+)
+def printed_invariant_fails(
+    net: TwoLayer, data: Dataset, step_size: float, rho: float | None = None, c: float | None = None
+) -> Verdict:
+    """S-10: whether an instance refutes F-E.10 as printed. Its hypotheses, with H for max(1,H), must hold, and the
+    exponential loss ratio after one step exceed ρ; the slack is that ratio over ρ.
+    """
+    alpha, H = torch.as_tensor(step_size, dtype=torch.float64), smoothness(net.activation)
+    hypotheses, after, log_rho = invariant_parts(net, data, alpha, rho, c, "logistic", H)
+    ratio, bound = float(after.max().exp()), float(log_rho.max().exp())
+    why = f"one step takes the exponential loss ratio to {ratio:.4g}; ρ is {bound:.4g}."
+    return decide("S-10", Finding(float((after - log_rho).exp()), why, "", {"ratio": ratio, "ρ": bound}), hypotheses)

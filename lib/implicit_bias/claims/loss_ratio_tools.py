@@ -1,0 +1,272 @@
+r"""What the claims on the loss ratio share: one step of descent seen without cancellation, the two conditions on
+gradients, constants, and a long run of small networks.
+
+Write ``z_ji = ⟨w_j, x_i⟩`` and ``u_ji`` for what one step adds to it. Then the margin of sample i grows by
+``y_i Σ_j a_j (φ(z_ji + u_ji) - φ(z_ji))``, which :func:`increment` keeps exact however small ``u`` is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .. import losses
+from .._checks import fail, gamma_in_range, positive, positive_int
+from ..data import Dataset
+from ..dynamics import log_spaced
+from ..hypotheses import Hypothesis
+from ..losses import Loss
+from ..measures import gradient, gradient_gram, margins, networks
+from ..network import Activation, TwoLayer
+from ..problem import Problem, Recorder
+from ..trajectory import Outcome, Trajectory
+from .common import _fact
+
+__all__ = [
+    "Step",
+    "applying",
+    "contraction_constant",
+    "increment",
+    "initial_scale",
+    "long_descent",
+    "setting",
+    "smooth_setting",
+    "with_norms",
+    "one_step",
+    "orthogonality",
+    "persistence",
+    "sharp_constant",
+    "smoothness",
+    "steps_of",
+]
+
+
+# -- constants and conditions ----------------------------------------------------------------------------------------
+
+
+def smoothness(activation: Activation) -> float | Tensor:
+    """``H`` with ``|φ''| ≤ H``; for an activation with a kink, which has none, that of its smoothed version."""
+    return activation.H if activation.smooth else (1 - activation.gamma) / 4
+
+
+def contraction_constant(data: Dataset, c: float | Tensor) -> Tensor:
+    """``10 R²/c + 10`` (...): the constant of F-E.8 and F-E.10, and ``C_R`` at ``c = γ²``."""
+    return 10 * data.R.double() ** 2 / torch.as_tensor(c, dtype=torch.float64) + 10
+
+
+def sharp_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
+    """``2.6 R²/γ²`` (...): bounds the loss ratio under the hypotheses of F-E.4 (proved in the chapter)."""
+    gamma_in_range(gamma)
+    return 2.6 * (data.R.double() / torch.as_tensor(gamma, dtype=torch.float64)) ** 2
+
+
+def orthogonality(net: TwoLayer, data: Dataset) -> Tensor:
+    """The best ``C'`` of F-E.5 at every sample (..., n): ``‖∇f_i‖_F² / (n max_{k≠i} |⟨∇f_i, ∇f_k⟩|)``; ∞ where all
+    others are orthogonal to it.
+    """
+    gram = gradient_gram(net, data)
+    others = gram.abs() - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
+    return gram.diagonal(dim1=-2, dim2=-1) / (data.n * others.amax(-1))
+
+
+def persistence(net: TwoLayer, data: Dataset) -> Tensor:
+    """The best ``c`` of F-E.6 at every sample (..., n): ``‖∇f_i‖_F² / ‖x_i‖² = Σ_j a_j² φ'_ij²``."""
+    slopes = net.activation.derivative(net.preactivations(data.x))
+    return ((net.a.unsqueeze(-1) * slopes) ** 2).sum(-2)
+
+
+def initial_scale(net: TwoLayer, data: Dataset) -> Tensor:
+    """The root mean square entry (...) of the first layer in all ``data.ambient_dim`` dimensions: ω of a Gaussian
+    start.
+    """
+    return net.frobenius().double() / math.sqrt(net.m * data.ambient_dim)
+
+
+def setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
+    """What all of F's appendix E assumes: γ-leaky and smooth φ, ``a_j = ±1/√m``, logistic loss."""
+    leaky = bool((torch.as_tensor(net.activation.gamma) > 0).all())
+    return (_fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
+
+
+def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
+    """The same without a leak: H-smooth and 1-Lipschitz φ, ``a_j = ±1/√m``, logistic loss."""
+    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
+    return (
+        _fact("smoothness", "φ is H-smooth", net.activation.smooth),
+        _fact("second layer", "a_j = ±1/√m", unit),
+        _fact("loss", "the loss is logistic", losses.get(loss) is losses.LOGISTIC),
+    )
+
+
+def applying(
+    hypotheses: Sequence[Hypothesis], slack: Tensor
+) -> tuple[tuple[Hypothesis, ...], Tensor, str]:
+    """Restrict a statement about single times to those where its hypotheses hold: hypotheses there, slacks (∞
+    elsewhere), and how many there are. If there are none, nothing is restricted.
+    """
+    holds = torch.ones_like(slack, dtype=torch.bool)
+    for h in hypotheses:
+        holds &= h.holds.expand_as(holds)
+    count = int(holds.sum())
+    if count in (0, holds.numel()):
+        return tuple(hypotheses), slack, f"at all {holds.numel()} recorded steps" if count else "at no recorded step"
+    kept = tuple(
+        Hypothesis(h.name, h.statement, h.lhs.expand_as(slack)[holds], h.rhs.expand_as(slack)[holds])
+        for h in hypotheses
+    )
+    return kept, slack.masked_fill(~holds, math.inf), f"at {count} of {holds.numel()} recorded steps"
+
+
+# -- one step --------------------------------------------------------------------------------------------------------
+
+
+def increment(activation: Activation, z: Tensor, u: Tensor) -> Tensor:
+    """``φ(z + u) - φ(z)`` elementwise, to full relative precision for small ``u``; z, u (..., m, n)."""
+    if not activation.smooth:
+        plain = activation.value(z + u) - activation.value(z)
+        return torch.where((z >= 0) == (z + u >= 0), activation.derivative(z) * u, plain)
+    # softplus(z+u) - softplus(z) = log(1 + σ(z)(e^u - 1)); at large u the plain difference is as good and cannot
+    # overflow.
+    gamma, near = activation._gamma(z), u.abs() < 1
+    small = torch.log1p(torch.sigmoid(z) * torch.expm1(u.clamp(-1, 1)))
+    return torch.where(near, gamma * u + (1 - gamma) * small, activation.value(z + u) - activation.value(z))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of descent from a network (or a batch): margins before ``q`` and their growth ``dq`` (..., n), pulls
+    ``g`` (..., n), their mean ``G`` (...).
+    """
+
+    q: Tensor
+    dq: Tensor
+    g: Tensor
+
+    @property
+    def G(self) -> Tensor:
+        """The average pull (...)."""
+        return self.g.mean(-1)
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """``log A`` (..., n, n) before the step, ``A_ij = e^{-q_i}/e^{-q_j}``."""
+        return self.q.unsqueeze(-2) - self.q.unsqueeze(-1)
+
+    @property
+    def log_growth(self) -> Tensor:
+        """``log A(t+1) - log A(t)`` (..., n, n)."""
+        return self.dq.unsqueeze(-2) - self.dq.unsqueeze(-1)
+
+
+def one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, loss: str | Loss = "logistic") -> Step:
+    """A step of gradient descent of size ``step_size`` (broadcast against the batch) from ``net``."""
+    positive(step_size, "step_size")
+    step = torch.as_tensor(step_size, dtype=torch.float64)[..., None, None]
+    z = net.preactivations(data.x)
+    u = -step * (gradient(net, data, loss) @ data.x.mT)
+    q = margins(net, data)
+    dq = data.y * (net.a.unsqueeze(-1) * increment(net.activation, z, u)).sum(-2)
+    return Step(q, dq, losses.get(loss).g(q))
+
+
+def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
+    """All recorded networks of a run of descent as one batch, time first, and the step that follows each record."""
+    if trajectory.step_size is None:
+        fail("trajectory", "a run of gradient_descent", "one without a step size")
+    nets = networks(trajectory)
+    return nets, one_step(nets, trajectory.data, trajectory.step_size, trajectory.loss)
+
+
+# -- a long run ------------------------------------------------------------------------------------------------------
+
+
+def long_descent(
+    net: TwoLayer, data: Dataset, step_size: float | Tensor, steps: int, record: Sequence[int] | None = None
+) -> Trajectory:
+    """:func:`implicit_bias.gradient_descent` on the logistic loss for small smooth networks, to rounding the same run.
+
+    A step of a few hundred numbers costs what its calls cost; this loop makes as few as it can, in numpy, and takes a
+    third of the time. Made for 10⁶ steps. A batch may have its own data, starts and step sizes.
+
+    Raises
+    ------
+    ValueError
+        If the activation has a kink.
+    """
+    if not net.activation.smooth:
+        fail("net", "a smooth activation (gradient_descent is faster at kinks)", net.activation.name)
+    positive(step_size, "step_size")
+    steps = positive_int(steps, "steps", least=0)
+    wanted = log_spaced(steps) if record is None else sorted(set(map(int, record)))
+    if not wanted or wanted[0] < 0 or wanted[-1] > steps:
+        fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
+    problem = Problem.of(net, data, "logistic", "cpu", step_size, torch.float64)
+    if problem.span.coordinates:
+        fail("data", "at most twice as many samples as dimensions", f"{data.n} in {data.d} dimensions")
+    recorder, state = Recorder(problem), np.zeros(tuple(problem.span.state_shape))
+    advance = _loop(problem, step_size, state)
+    reached, seen, outcome = 0, [], Outcome("finished", f"ran {steps} steps")
+    with tqdm(total=steps, delay=5, unit="step", leave=False) as progress:
+        for target in wanted:
+            with np.errstate(over="ignore", invalid="ignore"):
+                advance(target - reached, progress)
+            if not recorder.add(torch.from_numpy(state.copy())):
+                outcome = Outcome("non-finite", f"numbers overflowed; the records end at step {reached}")
+                break
+            seen.append(target)
+            reached = target
+        else:
+            advance(steps - reached, progress)
+    end = torch.from_numpy(state) if outcome.ok and reached < steps else None
+    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome, _end=end)
+
+
+def _loop(problem: Problem, step_size: float | Tensor, state: np.ndarray):
+    """A function that advances ``state`` in place by a number of steps."""
+    start, kernel = problem.span.preactivation.numpy(), problem.span.readout.numpy()
+    gamma = problem.activation.gamma
+    leak = gamma.double().numpy()[..., None, None] if isinstance(gamma, Tensor) and gamma.ndim else float(gamma)
+    a, y = problem.a.numpy(), problem.y.numpy()
+    row = np.ascontiguousarray(np.swapaxes(a, -1, -2))  # (..., 1, m)
+    rate = y * np.asarray(problem.per_run(step_size)) / problem.data.n
+    soft, shift = (1 - leak) * row, -(1 - leak) * math.log(2) * row.sum(-1, keepdims=True)
+    z, e, s, log = (np.empty_like(state) for _ in range(4))
+
+    def advance(count: int, progress: tqdm) -> None:
+        for k in range(count):
+            np.matmul(state, kernel, out=z)
+            np.add(z, start, out=z)
+            np.exp(z, out=e)  # past z = 709 this is inf, the state NaN, and the run ends as non-finite
+            np.add(e, 1.0, out=s)
+            np.log(s, out=log)
+            np.divide(e, s, out=s)
+            q = soft @ log
+            q += leak * (row @ z)
+            q += shift
+            q *= y
+            np.exp(q, out=q)
+            q += 1
+            np.divide(rate, q, out=q)
+            np.multiply(s, 1 - leak, out=s)
+            np.add(s, leak, out=s)
+            np.multiply(s, a, out=s)
+            np.multiply(s, q, out=s)
+            np.add(state, s, out=state)
+            if k & 4095 == 4095:
+                progress.update(4096)
+        progress.update(count & 4095)
+
+    return advance
+
+
+def with_norms(data: Dataset, norms: Tensor) -> Dataset:
+    """The same directions at other lengths (..., n): a batch of data sets where ``norms`` is one."""
+    positive(norms, "norms")
+    x = data.x / data.norms.unsqueeze(-1) * torch.as_tensor(norms, dtype=torch.float64).unsqueeze(-1)
+    return replace(data, x=x, y=data.y.expand(x.shape[:-1]))
