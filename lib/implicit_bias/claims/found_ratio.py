@@ -52,5 +52,5 @@ def printed_invariant_fails(
     alpha, H = torch.as_tensor(step_size, dtype=torch.float64), smoothness(net.activation)
     hypotheses, after, log_rho = invariant_parts(net, data, alpha, rho, c, "logistic", H)
     ratio, bound = float(after.max().exp()), float(log_rho.max().exp())
-    why = f"one step takes the exponential loss ratio to {ratio:.4g}; ρ is {bound:.4g}."
+    why = f"one step takes the exponential loss ratio to {ratio:.5g}; ρ is {bound:.5g}."
     return decide("S-10", Finding(float((after - log_rho).exp()), why, "", {"ratio": ratio, "ρ": bound}), hypotheses)

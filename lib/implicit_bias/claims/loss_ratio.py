@@ -200,9 +200,8 @@ def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
     )
     kept, found, where = applying(hypotheses, found)
     worst, _ = worst_of(found, "record")
-    why = f"for every pair {where}, the change is within its bound by a factor of {worst:.3f}."
-    if worst < 1:
-        why = f"a pair grows past its bound (right side over left: {worst:.3f}), {where}."
+    why = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
+    why += f": right side over left {worst:.3f} ({where})."
     place = _record(trajectory, found)
     return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}), kept)
 
@@ -319,7 +318,7 @@ def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: floa
     worst, _ = worst_of(slack, "record")
     k = int(slack.argmin())
     ratio, bound = float(after.flatten()[k].exp()), float(log_rho.flatten()[k].exp())
-    why = f"the exponential loss ratio reaches {ratio:.4g}, ρ is {bound:.4g}, {where}."
+    why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.5g} ({where})."
     return decide("F-E.10", Finding(worst, why, _record(trajectory, slack), {"ratio": ratio, "ρ": bound}), kept)
 
 
@@ -375,7 +374,7 @@ def margins_rise(trajectory: Trajectory) -> Verdict:
     )
     kept, slack, where = applying(hypotheses, slack)
     worst, _ = worst_of(slack, "record")
-    why = f"{where}, every margin moves by at least {worst:.3f} times the bound."
+    why = f"every margin moves by at least {worst:.3f} times the bound ({where})."
     return decide("F-E.11.b", Finding(worst, why, _record(trajectory, slack), {"C′_R": float(ratio.max())}), kept)
 
 

@@ -115,12 +115,12 @@ def applying(
         holds &= h.holds.expand_as(holds)
     count = int(holds.sum())
     if count in (0, holds.numel()):
-        return tuple(hypotheses), slack, f"at all {holds.numel()} recorded steps" if count else "at no recorded step"
+        return tuple(hypotheses), slack, f"hypotheses met at {'all' if count else 'none of'} {holds.numel()} records"
     kept = tuple(
         Hypothesis(h.name, h.statement, h.lhs.expand_as(slack)[holds], h.rhs.expand_as(slack)[holds])
         for h in hypotheses
     )
-    return kept, slack.masked_fill(~holds, math.inf), f"at {count} of {holds.numel()} recorded steps"
+    return kept, slack.masked_fill(~holds, math.inf), f"hypotheses met at {count} of {holds.numel()} records"
 
 
 # -- one step --------------------------------------------------------------------------------------------------------

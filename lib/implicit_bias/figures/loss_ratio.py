@@ -51,21 +51,27 @@ def hunts(ax: Axes, steps: Tensor, history: Tensor, known: Mapping[str, float], 
 
 
 def step_change(ax: Axes, groups: Mapping[str, tuple[Tensor, Tensor]], turn: float) -> None:
-    """By name, ratios ``g_i/g_j`` and the change of ``log A_ij`` in units of ``α R_max² g_j/n``; ``turn`` is R²/c."""
-    for (name, (ratio, change)), colour, size in zip(groups.items(), (GREY, BLUE), (2.5, 4)):
-        ax.plot(ratio, change, ".", ms=size, color=colour, alpha=0.6, label=name, rasterized=True)
+    """By name, ratios ``g_i/g_j`` and the change of ``log A_ij`` in units of E.8's right side; ``turn`` is R²/c."""
+    _dots(ax, groups)
     ax.axhline(0, color="black", lw=0.8)
-    ax.axvline(turn, color=ORANGE, ls="--", lw=1.6, label=r"$g_i/g_j = R^2/c$")
-    ax.set(xscale="log", xlabel=r"ratio of pulls $g_i/g_j$", title=r"change of $\log A_{ij}$ in one step")
-    ax.set_yscale("symlog", linthresh=1, linscale=0.7)
+    ax.axvline(turn, color=ORANGE, ls="--", lw=1.6, label=r"$g_i/g_j = R^2/\gamma^2$")
+    ax.set(title=r"change of $\log A_{ij}$ in one step")
+    ax.set_yscale("symlog", linthresh=1, linscale=1.2)
+    ax.set_yticks([-1000, -100, -10, -1, 0, 1], ["$-10^3$", "$-10^2$", "$-10$", "$-1$", "0", "1"])
+    ax.minorticks_off()
 
 
 def step_share(ax: Axes, groups: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """By name, ratios ``g_i/g_j`` and the share of E.8's bound that the step uses."""
-    for (name, (ratio, share)), colour, size in zip(groups.items(), (GREY, BLUE), (2.5, 4)):
-        ax.plot(ratio, share, ".", ms=size, color=colour, alpha=0.6, label=name, rasterized=True)
+    _dots(ax, groups)
     ax.axhline(1, color=ORANGE, ls="--", lw=1.6, label="Lemma E.8")
-    ax.set(xscale="log", xlabel=r"ratio of pulls $g_i/g_j$", ylim=(-1.05, 1.15), title="share of the bound used")
+    ax.set(ylim=(-1.05, 1.15), title="share of the bound used")
+
+
+def _dots(ax: Axes, groups: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    for (name, (ratio, value)), colour, size in zip(groups.items(), (GREY, BLUE), (2.5, 5)):
+        ax.plot(ratio, value, ".", ms=size, color=colour, alpha=0.6, label=name)
+    ax.set(xscale="log", xlabel=r"ratio of pulls $g_i/g_j$")
 
 
 def wedge(ax: Axes, log_a: Tensor, corners: Mapping[str, tuple[Tensor, Tensor]], bounds: Mapping[str, Tensor]) -> None:
