@@ -8,6 +8,7 @@ from . import (
     frei_kkt,
     frei_proxy_pl,
     loss_ratio,
+    loss_ratio_start,
     near,
     smooth_descent,
 )

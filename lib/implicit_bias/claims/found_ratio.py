@@ -2,34 +2,17 @@ r"""Found here: S-10, Proposition E.10 of Frei et al. is false as printed."""
 
 from __future__ import annotations
 
-import math
-
 import torch
 
-from ..data import Dataset, orthogonal
-from ..network import TwoLayer, smoothed_leaky_relu
+from ..data import Dataset
+from ..network import TwoLayer
 from .loss_ratio import invariant_parts
+from .loss_ratio_instances import counterexample
 from .loss_ratio_tools import smoothness
-from .pl_tools import second_layer
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
-__all__ = ["counterexample", "with_margins"]
-
-
-def with_margins(q: list[float], gamma: float) -> tuple[TwoLayer, Dataset]:
-    """Two neurons, one of each sign, and orthonormal samples with margins ``q``, smoothed leaky ReLU.
-
-    ``v = -u``: then ``f(x) = (φ(s) - φ(-s))/√2 = (1+γ)s/√2`` with ``s = ⟨v, x⟩``, whatever the smoothing does.
-    """
-    data = orthogonal(len(q))
-    s = data.y * torch.tensor(q, dtype=torch.float64) * math.sqrt(2) / (1 + gamma)
-    return TwoLayer(torch.stack([s, -s]) @ data.x, second_layer(1, 1), smoothed_leaky_relu(gamma)), data
-
-
-def counterexample(step_size: float = 39.9, gamma: float = 0.9995) -> tuple[TwoLayer, Dataset, float]:
-    """S-10: margins 0⁺ and log 9.98, and a step that F-E.10 as printed allows."""
-    return *with_margins([1e-9, math.log(9.98)], gamma), step_size
+__all__ = ["printed_invariant_fails"]
 
 
 @register(

@@ -1,4 +1,4 @@
-r"""Frei et al., E.4 and E.8 to E.11: no sample's pull ever dwarfs another's.
+r"""Frei et al., E.4 and E.8 to E.10: no sample's pull ever dwarfs another's.
 
 A run of descent is checked step by step: from every recorded network one step is taken anew, without cancellation
 (:func:`~implicit_bias.claims.loss_ratio_tools.one_step`). A statement about one step counts at the records where its
@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from .. import losses
-from .._checks import as_float_tensor, fail, finite
-from .._format import format_error
-from ..data import Dataset, correlated
-from ..dynamics import gradient_descent, log_spaced
+from .._checks import as_float_tensor, fail, finite, positive
+from ..data import Dataset
 from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
 from ..losses import Loss
-from ..network import TwoLayer, smoothed_leaky_relu
+from ..network import TwoLayer
 from ..trajectory import Trajectory
-from . import instances
 from .common import _fact
 from .kkt_items import leak_of
+from .loss_ratio_instances import run_from_large, run_on, run_within, wrong_step
 from .loss_ratio_tools import (
     applying,
     contraction_constant,
-    increment,
+    excused,
     initial_scale,
     one_step,
     orthogonality,
@@ -41,55 +38,22 @@ from .loss_ratio_tools import (
     steps_of,
 )
 from .registry import register
-from .smooth_descent import _excused, best_orthogonality, vast
 from .verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["log_ratios", "pull_ratio_bounds"]
+__all__ = [
+    "contraction",
+    "invariant",
+    "invariant_parts",
+    "log_ratios",
+    "loss_ratio_bound",
+    "pull_ratio_bounds",
+    "record_of",
+    "step_and_start",
+    "step_sides",
+    "two_ratios",
+]
 
 CHAPTER = "loss_ratio"
-
-
-# -- instances -------------------------------------------------------------------------------------------------------
-
-
-@cache
-def start_within(m_pos: int = 4, m_neg: int = 4) -> tuple[TwoLayer, Dataset, float]:
-    """A start, data and a step that meet H-4.2, A1 (at 0.9 of its bound) and A2 (at half of it)."""
-    data, phi = vast(), smoothed_leaky_relu(instances.GAMMA)
-    step = 0.9 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
-    scale = 0.5 * float(A2(data, phi.gamma, m_pos + m_neg, step, 1.0).lhs)
-    return TwoLayer.init(data, m_pos, m_neg, phi, scale, seed=1), data, step
-
-
-@cache
-def run_within() -> tuple[Trajectory]:
-    """Two thousand steps from :func:`start_within`."""
-    net, data, step = start_within()
-    return (gradient_descent(net, data, step, 2000, record=log_spaced(2000, 40)),)
-
-
-def _large_start() -> tuple[TwoLayer, Dataset, float]:
-    """Outputs of several units before training: A2 fails by far."""
-    net, data, step = start_within()
-    return net.scaled(20 / float(net.preactivations(data.x).abs().max())), data, step
-
-
-def _run_from_large() -> tuple[Trajectory]:
-    net, data, step = _large_start()
-    return (gradient_descent(net, data, step, 2, record=[0, 1]),)
-
-
-@cache
-def _run_on(signs: str, p: float, n: int) -> tuple[Trajectory]:
-    """A few steps from a small start on correlated unit samples."""
-    data, phi = correlated(n, p=p, signs=signs, seed=1), smoothed_leaky_relu(instances.GAMMA)
-    return (gradient_descent(TwoLayer.init(data, 4, 4, phi, 1e-6, seed=1), data, 1e-4, 3, record=[0, 1, 2]),)
-
-
-def _twins() -> tuple[TwoLayer, Dataset, float]:
-    """Two samples almost the same, with different labels."""
-    run = _run_on("equal", 0.99, 2)[0]
-    return run.initial, run.data, 1e-4
 
 
 # -- E.4: the headline -----------------------------------------------------------------------------------------------
@@ -108,7 +72,7 @@ def log_ratios(trajectory: Trajectory) -> Tensor:
     "Lemma E.4",
     chapter=CHAPTER,
     positive=run_within,
-    negative=_run_from_large,
+    negative=run_from_large,
 )
 def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
     """F-E.4 on a run of descent from its start (or a batch, of which δ allows a few to fail): the largest ratio of two
@@ -122,7 +86,7 @@ def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: floa
     peak = log_ratios(trajectory).amax(0)
     slack = (bound.log() - peak).exp()
     ordered = slack.flatten().sort()
-    worst = _excused(slack.numel(), delta)
+    worst = excused(slack.numel(), delta)
     at = int(ordered.indices[worst])
     ratio, sharp = float(peak.flatten()[at].exp()), sharp_constant(data, gamma)
     last = int(trajectory.step[-1])
@@ -133,10 +97,12 @@ def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: floa
     }
     why = f"the ratio reaches {ratio:.4g} within {last:,} steps; the bound is {numbers['C_R']:.4g}."
     finding = Finding(float(ordered.values[worst]), why, f"run {at}" if slack.ndim else "", numbers)
-    return decide("F-E.4", finding, (*setting(net, trajectory.loss), H_4_2(data, gamma), *_step_and_start(net, data, step, delta)))
+    return decide(
+        "F-E.4", finding, (*setting(net, trajectory.loss), H_4_2(data, gamma), *step_and_start(net, data, step, delta))
+    )
 
 
-def _step_and_start(net: TwoLayer, data: Dataset, step: float | Tensor, delta: float) -> tuple[Hypothesis, ...]:
+def step_and_start(net: TwoLayer, data: Dataset, step: float | Tensor, delta: float) -> tuple[Hypothesis, ...]:
     """A1 and A2 for a start."""
     gamma = leak_of(net)
     small = A1(data, gamma, smoothness(net.activation), step)
@@ -159,7 +125,8 @@ def _step_bound(data: Dataset, c: Tensor, H: float | Tensor, step: float | Tenso
     """``α ≤ [5 H R_max² n (10R²/c + 10)]⁻¹``."""
     H = torch.as_tensor(H, dtype=torch.float64)
     bound = 1 / (5 * H * data.R_max.double() ** 2 * data.n * contraction_constant(data, c))
-    return Hypothesis("step", f"α ≤ 1/(5 {name} R_max² n (10R²/c+10))", bound, torch.as_tensor(step).expand_as(bound))
+    step = torch.as_tensor(step, dtype=torch.float64).expand_as(bound)
+    return Hypothesis("step", f"α ≤ 1/(5 {name} R_max² n (10R²/c+10))", bound, step)
 
 
 def _persistence_of(net: TwoLayer, data: Dataset, c: float | None) -> Tensor:
@@ -179,7 +146,7 @@ def _persistence_of(net: TwoLayer, data: Dataset, c: float | None) -> Tensor:
     "Lemma E.8",
     chapter=CHAPTER,
     positive=run_within,
-    negative=lambda: _run_on("random", 0.18, 10),
+    negative=lambda: run_on("random", 0.18, 10),
 )
 def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
     """F-E.8 for all pairs at the step after each record; c of E.6 is the largest at that network, unless given.
@@ -202,7 +169,7 @@ def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
     worst, _ = worst_of(found, "record")
     why = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
     why += f": right side over left {worst:.3f} ({where})."
-    place = _record(trajectory, found)
+    place = record_of(trajectory, found)
     return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}), kept)
 
 
@@ -214,10 +181,10 @@ def step_sides(step, data: Dataset, c: Tensor, alpha: float | Tensor) -> tuple[T
     low, high = (data.R_min.double() ** 2)[..., None, None], (data.R_max.double() ** 2)[..., None, None]
     extra = (step.G / contraction_constant(data, c))[..., None, None]
     left = data.n / alpha * step.log_growth + c[..., None, None] * low * step.g.unsqueeze(-1)
-    return left, high * (step.g.unsqueeze(-2) + extra)
+    return left, (high * (step.g.unsqueeze(-2) + extra)).expand_as(left)
 
 
-def _record(trajectory: Trajectory, slack: Tensor) -> str:
+def record_of(trajectory: Trajectory, slack: Tensor) -> str:
     flat = int(slack.argmin())
     rest = slack[0].numel()
     run = f", run {flat % rest}" if rest > 1 else ""
@@ -259,15 +226,25 @@ def two_ratios(z: Sequence[float] | Tensor, everywhere: bool = False) -> Verdict
         log_A, log_ratio = pull_ratio_bounds(kept)
         gaps["second"] = float((math.log(2) + log_ratio - log_A).min())
     name = min(gaps, key=gaps.get)
-    why = f"tightest is the {name} part, by a factor of {math.exp(gaps[name]):.4g}, over {z.numel()**2:,} pairs."
-    return decide("F-E.9", Finding(math.exp(gaps[name]), why, f"{name} part", {k: math.exp(v) for k, v in gaps.items()}), hypotheses)
+    why = f"tightest is the {name} part, by a factor of {math.exp(gaps[name]):.4g}, over {z.numel() ** 2:,} pairs."
+    return decide(
+        "F-E.9",
+        Finding(math.exp(gaps[name]), why, f"{name} part", {k: math.exp(v) for k, v in gaps.items()}),
+        hypotheses,
+    )
 
 
 # -- E.10: the invariant, as corrected -------------------------------------------------------------------------------
 
 
 def invariant_parts(
-    nets: TwoLayer, data: Dataset, alpha: Tensor, rho: float | Tensor | None, c: float | None, loss: str | Loss, H: object
+    nets: TwoLayer,
+    data: Dataset,
+    alpha: Tensor,
+    rho: float | Tensor | None,
+    c: float | None,
+    loss: str | Loss,
+    H: object,
 ) -> tuple[tuple[Hypothesis, ...], Tensor, Tensor]:
     """Hypotheses of F-E.10 with ``H`` in the bound of the step, ``log A`` after it (...), and ``log ρ`` (...).
 
@@ -275,7 +252,10 @@ def invariant_parts(
     """
     step, c = one_step(nets, data, alpha, loss), _persistence_of(nets, data, c)
     least, before = (contraction_constant(data, c) / 2).log(), step.log_ratio.amax((-2, -1))
-    log_rho = torch.maximum(least, before) if rho is None else torch.as_tensor(rho).double().log().expand_as(before)
+    log_rho = torch.maximum(least, before)
+    if rho is not None:
+        positive(rho, "rho")
+        log_rho = torch.as_tensor(rho, dtype=torch.float64).log().expand_as(before)
     shifted = "max(1,H)" if bool((torch.as_tensor(H) >= 1).all()) else "H"
     smallest = step.q.amin(-1)
     hypotheses = (
@@ -289,14 +269,6 @@ def invariant_parts(
     return hypotheses, (step.log_ratio + step.log_growth).amax((-2, -1)), log_rho
 
 
-def _wrong_step() -> tuple[Trajectory]:
-    """The step of S-10, which the condition as printed allows."""
-    from .found_ratio import counterexample
-
-    net, data, step = counterexample()
-    return (gradient_descent(net, data, step, 1, record=[0]),)
-
-
 @register(
     "F-E.10",
     "The invariant (corrected)",
@@ -305,7 +277,7 @@ def _wrong_step() -> tuple[Trajectory]:
     "Proposition E.10, with max(1,H) for H",
     chapter=CHAPTER,
     positive=run_within,
-    negative=_wrong_step,
+    negative=wrong_step,
 )
 def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: float | None = None) -> Verdict:
     """F-E.10 at the step after each record; ρ and c default to the least and the largest that are allowed there."""
@@ -319,86 +291,4 @@ def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: floa
     k = int(slack.argmin())
     ratio, bound = float(after.flatten()[k].exp()), float(log_rho.flatten()[k].exp())
     why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.5g} ({where})."
-    return decide("F-E.10", Finding(worst, why, _record(trajectory, slack), {"ratio": ratio, "ρ": bound}), kept)
-
-
-# -- E.11: margins start small and rise ------------------------------------------------------------------------------
-
-
-@register(
-    "F-E.11.a",
-    "Outputs start near 0",
-    "|f(x_i;W(0))| ≤ 1/50, so the exponential loss ratio at 0 is at most e^{0.04}, with probability 1-δ.",
-    "Lemma E.11 (a)",
-    chapter=CHAPTER,
-    positive=start_within,
-    negative=_large_start,
-)
-def outputs_start_small(net: TwoLayer, data: Dataset, step_size: float | Tensor, delta: float = 0.01) -> Verdict:
-    """F-E.11.a at a start (or a batch of draws, of which δ allows a few to fail)."""
-    z = net.preactivations(data.x)
-    rise = increment(net.activation, torch.zeros_like(z), z)  # φ(0) = 0, and a tiny z would drown in φ's own terms
-    largest = (net.a.unsqueeze(-1) * rise).sum(-2).abs().amax(-1)
-    slack = (0.02 / largest).flatten().sort()
-    worst = _excused(largest.numel(), delta)
-    size = 0.02 / float(slack.values[worst])
-    why = f"the largest output is {format_error(size)}."
-    finding = Finding(float(slack.values[worst]), why, "", {"output": size})
-    hypotheses = (*setting(net)[:1], *smooth_setting(net)[:2], *_step_and_start(net, data, step_size, delta))
-    return decide("F-E.11.a", finding, hypotheses)
-
-
-@register(
-    "F-E.11.b",
-    "Every margin rises",
-    "If g_i/g_j ≤ C′_R at t, ‖x_k‖² ≥ 2γ⁻²C′_R n max|⟨x_i,x_k⟩| and α ≤ γ²/(2HC′_R R²R_max²n): "
-    "q_k(t+1) - q_k(t) ≥ (αγ²R_min²/(4C′_R n)) G(W(t)).",
-    "Lemma E.11 (b)",
-    chapter=CHAPTER,
-    positive=run_within,
-    negative=lambda: _run_on("equal", 0.99, 2),
-)
-def margins_rise(trajectory: Trajectory) -> Verdict:
-    """F-E.11.b at the step after each record; C′_R is the ratio of pulls at that record, the least allowed."""
-    nets, step = steps_of(trajectory)
-    data, gamma = trajectory.data, torch.as_tensor(leak_of(nets), dtype=torch.float64)
-    alpha, ratio = torch.as_tensor(trajectory.step_size, dtype=torch.float64), log_ratios(trajectory).exp()
-    bound = alpha * gamma**2 * data.R_min**2 / (4 * ratio * data.n) * step.G
-    slack = (step.dq / bound.unsqueeze(-1)).amin(-1)
-    H = torch.as_tensor(smoothness(nets.activation), dtype=torch.float64)
-    largest = gamma**2 / (2 * H * ratio * data.R**2 * data.R_max**2 * data.n)
-    hypotheses = (
-        *setting(nets, trajectory.loss),
-        Hypothesis("data", "‖x_k‖² ≥ 2γ⁻²C′_R n max|⟨x_i,x_k⟩|", best_orthogonality(data), 2 / gamma**2 * ratio),
-        Hypothesis("step", "α ≤ γ²/(2HC′_R R²R_max²n)", largest, alpha.expand_as(largest)),
-    )
-    kept, slack, where = applying(hypotheses, slack)
-    worst, _ = worst_of(slack, "record")
-    why = f"every margin moves by at least {worst:.3f} times the bound ({where})."
-    return decide("F-E.11.b", Finding(worst, why, _record(trajectory, slack), {"C′_R": float(ratio.max())}), kept)
-
-
-@register(
-    "F-E.11.c",
-    "One step fits every sample",
-    "q_k(1) ≥ γ²αR_min²/(32n) > 0 for all k, if ‖x_k‖² ≥ 8γ⁻²n max|⟨x_i,x_k⟩|, under A1 and A2, with probability 1-δ.",
-    "Lemma E.11 (c)",
-    chapter=CHAPTER,
-    positive=start_within,
-    negative=_twins,
-)
-def fitted_after_one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, delta: float = 0.01) -> Verdict:
-    """F-E.11.c: the margins after the first step from a start (or a batch, of which δ allows a few to fail)."""
-    gamma, alpha = torch.as_tensor(leak_of(net), dtype=torch.float64), torch.as_tensor(step_size, dtype=torch.float64)
-    step = one_step(net, data, alpha)
-    bound = gamma**2 * alpha * data.R_min**2 / (32 * data.n)
-    ordered = ((step.q + step.dq).amin(-1) / bound).flatten().sort()
-    worst = _excused(ordered.values.numel(), delta)
-    slack = float(ordered.values[worst])
-    hypotheses = (
-        *setting(net),
-        Hypothesis("data", "‖x_k‖² ≥ 8γ⁻² n max|⟨x_i,x_k⟩|", best_orthogonality(data), 8 / gamma**2),
-        *_step_and_start(net, data, alpha, delta),
-    )
-    why = f"after one step the smallest margin is {slack:.3f} times the bound."
-    return decide("F-E.11.c", Finding(slack, why, "", {"margin": float((step.q + step.dq).min())}), hypotheses)
+    return decide("F-E.10", Finding(worst, why, record_of(trajectory, slack), {"ratio": ratio, "ρ": bound}), kept)

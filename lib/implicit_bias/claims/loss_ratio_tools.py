@@ -18,25 +18,28 @@ from tqdm import tqdm
 
 from .. import losses
 from .._checks import fail, gamma_in_range, positive, positive_int
-from ..data import Dataset
+from ..data import Dataset, orthogonal
 from ..dynamics import log_spaced
 from ..hypotheses import Hypothesis
 from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
-from ..network import Activation, TwoLayer
+from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from ..problem import Problem, Recorder
 from ..trajectory import Outcome, Trajectory
 from .common import _fact
+from .pl_tools import second_layer
 
 __all__ = [
     "Step",
     "applying",
     "contraction_constant",
+    "excused",
     "increment",
     "initial_scale",
     "long_descent",
     "setting",
     "smooth_setting",
+    "with_margins",
     "with_norms",
     "one_step",
     "orthogonality",
@@ -104,9 +107,7 @@ def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypoth
     )
 
 
-def applying(
-    hypotheses: Sequence[Hypothesis], slack: Tensor
-) -> tuple[tuple[Hypothesis, ...], Tensor, str]:
+def applying(hypotheses: Sequence[Hypothesis], slack: Tensor) -> tuple[tuple[Hypothesis, ...], Tensor, str]:
     """Restrict a statement about single times to those where its hypotheses hold: hypotheses there, slacks (∞
     elsewhere), and how many there are. If there are none, nothing is restricted.
     """
@@ -121,6 +122,13 @@ def applying(
         for h in hypotheses
     )
     return kept, slack.masked_fill(~holds, math.inf), f"hypotheses met at {count} of {holds.numel()} records"
+
+
+def excused(count: int, delta: float) -> int:
+    """How many of ``count`` draws may break a statement of probability 1-δ: four standard deviations above the
+    mean.
+    """
+    return min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)
 
 
 # -- one step --------------------------------------------------------------------------------------------------------
@@ -270,3 +278,13 @@ def with_norms(data: Dataset, norms: Tensor) -> Dataset:
     positive(norms, "norms")
     x = data.x / data.norms.unsqueeze(-1) * torch.as_tensor(norms, dtype=torch.float64).unsqueeze(-1)
     return replace(data, x=x, y=data.y.expand(x.shape[:-1]))
+
+
+def with_margins(q: list[float], gamma: float) -> tuple[TwoLayer, Dataset]:
+    """Two neurons, one of each sign, and orthonormal samples with margins ``q``, smoothed leaky ReLU.
+
+    ``v = -u``: then ``f(x) = (φ(s) - φ(-s))/√2 = (1+γ)s/√2`` with ``s = ⟨v, x⟩``, whatever the smoothing does.
+    """
+    data = orthogonal(len(q))
+    s = data.y * torch.tensor(q, dtype=torch.float64) * math.sqrt(2) / (1 + gamma)
+    return TwoLayer(torch.stack([s, -s]) @ data.x, second_layer(1, 1), smoothed_leaky_relu(gamma)), data

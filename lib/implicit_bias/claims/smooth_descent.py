@@ -3,57 +3,38 @@ r"""Frei et al., E.1 to E.3 and E.5 to E.7: the start, smoothness, and the two c
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from .._checks import fail, positive
-from ..data import Dataset, correlated, gaussian, orthogonal
+from ..data import Dataset, correlated
 from ..hypotheses import Hypothesis
 from ..losses import LOGISTIC
 from ..measures import gradient, margins
-from ..network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
+from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from . import instances
+from .loss_ratio_instances import across_a_kink, asleep, equal_rows, gaussian_starts, net_on, pair, vast
 from .loss_ratio_search import hunt_gradient, hunt_output, hunt_slopes, remainder
-from .loss_ratio_tools import orthogonality, persistence, smooth_setting, smoothness
+from .loss_ratio_tools import excused, orthogonality, persistence, smooth_setting, smoothness
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["best_orthogonality", "near_orthogonal_gradients", "persistent_gradients", "sharp_gradient_constant"]
+__all__ = [
+    "best_orthogonality",
+    "leak_is_enough",
+    "lipschitz_gradient",
+    "near_orthogonal_gradients",
+    "nearly_linear",
+    "persistent_gradients",
+    "sharp_gradient_constant",
+    "small_start",
+]
 
 CHAPTER = "loss_ratio"
-VAST = 20_000_000_000
-"""A dimension in which ten Gaussian samples meet H-4.2 at γ = ½."""
-
-
-@cache
-def vast() -> Dataset:
-    """Ten Gaussian samples that meet H-4.2 at γ = ½ with slack about 5."""
-    return gaussian(10, VAST, seed=0)
 
 
 # -- E.1: the start --------------------------------------------------------------------------------------------------
-
-
-@cache
-def _gaussian_starts() -> tuple[TwoLayer, Dataset, float]:
-    net = TwoLayer.init(vast(), 8, 8, smoothed_leaky_relu(instances.GAMMA), 1e-3, seed=range(200))
-    return net, vast(), 1e-3
-
-
-def _equal_rows() -> tuple[TwoLayer, Dataset, float]:
-    """Every row the same Gaussian vector: each is as long as it should be, together they are not."""
-    net, data, scale = _gaussian_starts()
-    frozen = net.frozen_gram[..., :1, :1].expand_as(net.frozen_gram)
-    return TwoLayer(net.weights[..., :1, :].expand_as(net.weights), net.a, net.activation, frozen), data, scale
-
-
-def _excused(count: int, delta: float) -> int:
-    """How many of ``count`` draws may break a statement of probability 1-δ: four standard deviations above the
-    mean.
-    """
-    return min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)
 
 
 @register(
@@ -62,8 +43,8 @@ def _excused(count: int, delta: float) -> int:
     "With probability 1-δ: ‖W(0)‖_2 ≤ C_0 ω(√m+√d), ‖w_j(0)‖² ≤ 5ω²d log(4m/δ), |⟨w_j(0),μ̂⟩| ≤ 2ω‖μ̂‖√log(4m/δ).",
     "Lemma E.1",
     chapter=CHAPTER,
-    positive=_gaussian_starts,
-    negative=_equal_rows,
+    positive=gaussian_starts,
+    negative=equal_rows,
 )
 def small_start(net: TwoLayer, data: Dataset, scale: float, delta: float = 0.01) -> Verdict:
     """F-E.1 on a start of standard deviation ``scale``, or a batch of draws, of which δ allows a few to fail.
@@ -89,10 +70,12 @@ def small_start(net: TwoLayer, data: Dataset, scale: float, delta: float = 0.01)
     count = spectral.numel()
     ordered = {name: value.flatten().sort().values for name, value in slacks.items()}
     joint = torch.stack([value.flatten() for value in slacks.values()]).amin(0).sort()
-    slack, name = float(joint.values[_excused(count, delta)]), min(ordered, key=lambda k: float(ordered[k][0]))
+    slack, name = float(joint.values[excused(count, delta)]), min(ordered, key=lambda k: float(ordered[k][0]))
     numbers = {key: float(value[0]) for key, value in ordered.items()} | {"C_0 needed": float(spectral.max())}
-    why = f"over {count} draw{'s' * (count > 1)} the tightest is the {name}; C_0 = {numbers['C_0 needed']:.3f} would do."
-    finding = Finding(slack, why, f"draw {int(joint.indices[_excused(count, delta)])}", numbers)
+    why = (
+        f"over {count} draw{'s' * (count > 1)} the tightest is the {name}; C_0 = {numbers['C_0 needed']:.3f} would do."
+    )
+    finding = Finding(slack, why, f"draw {int(joint.indices[excused(count, delta)])}", numbers)
     return decide("F-E.1", finding, _law(gram, scale, m, d))
 
 
@@ -104,29 +87,14 @@ def _law(gram: Tensor, scale: float, m: int, d: int) -> tuple[Hypothesis, ...]:
     cosine = gram / (lengths.unsqueeze(-1) * lengths.unsqueeze(-2)).sqrt()
     leaning = (cosine - torch.diag_embed(cosine.diagonal(dim1=-2, dim2=-1))).abs().amax((-2, -1))
     return (
-        Hypothesis("size", "‖W(0)‖_F² is that of N(0, ω²) entries", torch.full_like(share, 1 + room), 1 + (share - 1).abs()),
+        Hypothesis(
+            "size", "‖W(0)‖_F² is that of N(0, ω²) entries", torch.full_like(share, 1 + room), 1 + (share - 1).abs()
+        ),
         Hypothesis("rows", "rows are independent", torch.full_like(share, math.sqrt(2 * t / d)), leaning),
     )
 
 
 # -- E.2 and E.3: smoothness -----------------------------------------------------------------------------------------
-
-
-@cache
-def _pair() -> tuple[TwoLayer, TwoLayer, Dataset]:
-    """Two networks of preactivations about 1 on unit samples."""
-    data, phi = orthogonal(6), smoothed_leaky_relu(instances.GAMMA)
-    nets = [TwoLayer.init(data, 4, 4, phi, 1.0, seed=seed) for seed in (1, 2)]
-    return nets[0], nets[1], data
-
-
-@cache
-def _across_a_kink() -> tuple[TwoLayer, TwoLayer, Dataset]:
-    """Two leaky networks so near each other that the kinks between them are all that differs."""
-    data, phi = orthogonal(6), leaky_relu(instances.GAMMA)
-    net = TwoLayer.init(data, 4, 4, phi, 1e-3, seed=1)
-    rows = data.x.sum(0) * torch.where(net.positive, 1e-3, -1e-3).unsqueeze(-1)
-    return TwoLayer(rows, net.a, phi), TwoLayer(-rows, net.a, phi), data
 
 
 def _difference(net: TwoLayer, other: TwoLayer) -> tuple[Tensor, Tensor]:
@@ -143,8 +111,8 @@ def _difference(net: TwoLayer, other: TwoLayer) -> tuple[Tensor, Tensor]:
     "|f(x;W) - f(x;V) - ⟨∇f(x;V), W-V⟩| ≤ (H‖x‖²/(2√m)) ‖W-V‖_2² for all W, V, x.",
     "Lemma E.2",
     chapter=CHAPTER,
-    positive=_pair,
-    negative=_across_a_kink,
+    positive=pair,
+    negative=across_a_kink,
 )
 def nearly_linear(
     net: TwoLayer, other: TwoLayer, data: Dataset, H: float | None = None, search: bool = True
@@ -177,8 +145,8 @@ def sharp_gradient_constant(activation: Activation, m: int) -> float:
     "‖∇L‖_F/R_max ≤ G ≤ min(L,1); ‖∇L(W)-∇L(V)‖_F ≤ R_max²(1+H/√m)‖W-V‖_2.",
     "Lemma E.3",
     chapter=CHAPTER,
-    positive=_pair,
-    negative=_across_a_kink,
+    positive=pair,
+    negative=across_a_kink,
 )
 def lipschitz_gradient(
     net: TwoLayer, other: TwoLayer, data: Dataset, H: float | None = None, search: bool = True
@@ -213,25 +181,14 @@ PARTS = {"Lipschitz": "the gradient's change", "norm": "‖∇L‖ ≤ R_max G",
 # -- E.5 to E.7: two conditions --------------------------------------------------------------------------------------
 
 
-def _net_on(data: Dataset, activation: Activation, scale: float = 1e-6) -> tuple[TwoLayer, Dataset]:
-    return TwoLayer.init(data, 4, 4, activation, scale, seed=1), data
-
-
-def _asleep() -> tuple[TwoLayer, Dataset]:
-    """A ReLU network with every neuron off on every sample."""
-    data = orthogonal(6)
-    net, _ = _net_on(data, relu())
-    return TwoLayer(-data.x.sum(0).expand(8, -1), net.a, relu()), data
-
-
 @register(
     "F-E.5",
     "Near-orthogonal gradients",
     "‖∇f_i‖_F² ≥ C′ n max_{k≠i} |⟨∇f_i,∇f_k⟩|, with the C′ = 25R²/c + 25 that E.8 asks for, c that of E.6.",
     "Condition E.5",
     chapter=CHAPTER,
-    positive=lambda: _net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
-    negative=lambda: _net_on(correlated(10, p=0.05), smoothed_leaky_relu(instances.GAMMA)),
+    positive=lambda: net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
+    negative=lambda: net_on(correlated(10, p=0.05), smoothed_leaky_relu(instances.GAMMA)),
 )
 def near_orthogonal_gradients(net: TwoLayer, data: Dataset, C: float | Tensor | None = None) -> Verdict:
     """F-E.5 at a network or a batch (a run's :func:`~implicit_bias.measures.networks`): a condition, which holds or
@@ -252,13 +209,13 @@ def near_orthogonal_gradients(net: TwoLayer, data: Dataset, C: float | Tensor | 
     "‖∇f_i‖_F² ≥ c‖x_i‖² for all i, with c = γ² unless another is given.",
     "Condition E.6",
     chapter=CHAPTER,
-    positive=lambda: _net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
-    negative=lambda: (*_asleep(), 0.01),
+    positive=lambda: net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
+    negative=lambda: (*asleep(), 0.01),
 )
 def persistent_gradients(net: TwoLayer, data: Dataset, c: float | Tensor | None = None) -> Verdict:
     """F-E.6 at a network or a batch: a condition, which holds or not. The best c is in ``constants``."""
     best = persistence(net, data)
-    c = torch.as_tensor(net.activation.gamma, dtype=torch.float64) ** 2 if c is None else torch.as_tensor(c)
+    c = torch.as_tensor(net.activation.gamma**2 if c is None else c, dtype=torch.float64)
     if bool((c <= 0).any()):
         fail("c", "a constant > 0 (with γ = 0 one must be given)", float(c.min()))
     slack, place = worst_of(best / c.double().unsqueeze(-1), "sample")
@@ -279,8 +236,8 @@ def best_orthogonality(data: Dataset) -> Tensor:
     "If ‖x_i‖² ≥ C n max_k |⟨x_i,x_k⟩| with C > γ⁻², then E.5 holds with C′ = Cγ² and E.6 with c = γ², for every W.",
     "Fact E.7",
     chapter=CHAPTER,
-    positive=lambda: _net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
-    negative=lambda: (*_net_on(vast(), smoothed_leaky_relu(0.1)), instances.GAMMA),
+    positive=lambda: net_on(vast(), smoothed_leaky_relu(instances.GAMMA)),
+    negative=lambda: (*net_on(vast(), smoothed_leaky_relu(0.1)), instances.GAMMA),
 )
 def leak_is_enough(net: TwoLayer, data: Dataset, gamma: float | None = None, search: bool = True) -> Verdict:
     """F-E.7 at a network (or a batch) and, with ``search``, at those an adversary finds; C is the best for the data,
@@ -296,9 +253,10 @@ def leak_is_enough(net: TwoLayer, data: Dataset, gamma: float | None = None, sea
     numbers = {"E.5": float(orthogonal_.nan_to_num(math.inf).min()), "E.6": float((persistent / gamma**2).min())}
     if search:
         for name, which in (("E.5", "orthogonality"), ("E.6", "persistence")):
-            found = 1 / hunt_slopes(data, net.m_pos, net.m_neg, net.activation, which).ratio if _searchable(C, name) else math.inf
-            value = found / (float(C.min() * gamma.min() ** 2) if name == "E.5" else float(gamma.min() ** 2))
-            numbers[f"adversary {name}"] = value
+            constant = gamma.min() ** 2 * (C.min() if name == "E.5" else 1)
+            if torch.isfinite(constant):  # orthogonal data leave nothing to search
+                found = 1 / hunt_slopes(data, net.m_pos, net.m_neg, net.activation, which).ratio
+                numbers[f"adversary {name}"] = found / float(constant)
     name = min(numbers, key=numbers.get)
     why = f"tightest is {name}: {numbers[name]:.3f} times its constant."
     numbers["C"] = float(C.min())
@@ -307,8 +265,3 @@ def leak_is_enough(net: TwoLayer, data: Dataset, gamma: float | None = None, sea
         Hypothesis("data", "‖x_i‖² ≥ C n max_k |⟨x_i,x_k⟩|, C > γ⁻²", C, gamma**-2 * torch.ones_like(C)),
     )
     return decide("F-E.7", Finding(numbers[name], why, name, numbers), hypotheses)
-
-
-def _searchable(C: Tensor, name: str) -> bool:
-    return name == "E.6" or bool(torch.isfinite(C).all())
-

@@ -109,4 +109,3 @@ def ratio_levels(ax: Axes, levels: Mapping[str, float]) -> None:
     """C_R (dashed), the sharp constant (solid) and the limit (dotted)."""
     for (name, value), colour, style in zip(levels.items(), (ORANGE, GREEN, PURPLE), ("--", "-", ":")):
         ax.axhline(value, color=colour, ls=style, lw=1.6, label=name)
-
