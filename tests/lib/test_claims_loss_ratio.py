@@ -15,6 +15,7 @@ from implicit_bias.claims import loss_ratio_instances as cases
 from implicit_bias.claims import loss_ratio_search as search
 from implicit_bias.claims import loss_ratio_tools as tools
 from implicit_bias.claims.loss_ratio_instances import counterexample
+from implicit_bias.claims.loss_ratio_long import long_descent
 from implicit_bias.claims.loss_ratio_tools import with_margins
 
 GAMMA = 0.3
@@ -83,7 +84,7 @@ def test_long_descent_is_gradient_descent():
     phi = ib.smoothed_leaky_relu(torch.tensor([0.3, 0.8], dtype=torch.float64))
     step = torch.tensor([0.5, 0.1], dtype=torch.float64)
     start = ib.TwoLayer.init(base, 3, 2, phi, torch.tensor([1e-5, 1e-6], dtype=torch.float64), seed=2)
-    slow, fast = (f(start, data, step, 300) for f in (ib.gradient_descent, tools.long_descent))
+    slow, fast = (f(start, data, step, 300) for f in (ib.gradient_descent, long_descent))
     assert torch.equal(slow.step, fast.step)
     torch.testing.assert_close(fast.margins, slow.margins, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(fast.stable_rank, slow.stable_rank, rtol=1e-9, atol=1e-9)
@@ -93,29 +94,39 @@ def test_long_descent_is_gradient_descent():
 def test_long_descent_is_autograd_in_the_full_space():
     net, data = random_pair(3)
     seen = literal.autograd_descent(net.weights, net.a, SMOOTH.name, GAMMA, data.x, data.y, 0.7, 20)
-    run = tools.long_descent(net, data, 0.7, 20, record=[0, 5])
-    torch.testing.assert_close(run.final.weights, seen[-1])
-    torch.testing.assert_close(run.net(1).weights, seen[5])
+    run = long_descent(net, data, 0.7, 20, record=[0, 5])
+    torch.testing.assert_close(run.final.weights, seen[-1], rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(run.net(1).weights, seen[5], rtol=1e-11, atol=1e-12)
 
 
-def test_long_descent_ends_when_numbers_do():
+def test_long_descent_of_networks_with_different_second_layers():
+    net, data = random_pair(3)
+    a = torch.stack([net.a, -net.a])
+    both = long_descent(ib.TwoLayer(net.weights, a, SMOOTH), data, 0.7, 20)
+    alone = long_descent(ib.TwoLayer(net.weights, -net.a, SMOOTH), data, 0.7, 20)
+    torch.testing.assert_close(both.margins[:, 1], alone.margins, rtol=1e-11, atol=1e-12)
+
+
+def test_long_descent_ends_when_numbers_do(rejects):
     net, data = random_pair(0)
-    run = tools.long_descent(net.scaled(1e4), data, 1.0, 10)
+    run = long_descent(net.scaled(1e4), data, 1.0, 10)
     assert run.outcome.status == "non-finite" and "step 0" in run.outcome.message
+    with rejects("net", "overflow"):
+        long_descent(net.scaled(1e4), data, 1.0, 10, record=[5])
 
 
 def test_long_descent_refuses(rejects):
     net, data = random_pair(0)
     kinked = ib.TwoLayer(net.weights, net.a, LEAKY)
     with rejects("net", "smooth"):
-        tools.long_descent(kinked, data, 0.1, 5)
+        long_descent(kinked, data, 0.1, 5)
     with rejects("record", "between 0 and 5"):
-        tools.long_descent(net, data, 0.1, 5, record=[6])
+        long_descent(net, data, 0.1, 5, record=[6])
     with rejects("step_size", "-1"):
-        tools.long_descent(net, data, -1.0, 5)
+        long_descent(net, data, -1.0, 5)
     wide = ib.Dataset(torch.randn(9, 2).double(), [1] * 5 + [-1] * 4)
     with rejects("data", "9 in 2"):
-        tools.long_descent(ib.TwoLayer.init(wide, 1, 1, SMOOTH, 0.1), wide, 0.1, 5)
+        long_descent(ib.TwoLayer.init(wide, 1, 1, SMOOTH, 0.1), wide, 0.1, 5)
 
 
 def test_with_norms_keeps_directions():

@@ -11,21 +11,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from .. import losses
-from .._checks import fail, gamma_in_range, positive, positive_int
+from .._checks import fail, gamma_in_range, positive
 from ..data import Dataset, orthogonal
-from ..dynamics import log_spaced
 from ..hypotheses import Hypothesis
 from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
 from ..network import Activation, TwoLayer, smoothed_leaky_relu
-from ..problem import Problem, Recorder
-from ..trajectory import Outcome, Trajectory
+from ..trajectory import Trajectory
 from .common import _fact
 from .pl_tools import second_layer
 
@@ -36,7 +32,6 @@ __all__ = [
     "excused",
     "increment",
     "initial_scale",
-    "long_descent",
     "setting",
     "smooth_setting",
     "with_margins",
@@ -191,86 +186,7 @@ def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
     return nets, one_step(nets, trajectory.data, trajectory.step_size, trajectory.loss)
 
 
-# -- a long run ------------------------------------------------------------------------------------------------------
-
-
-def long_descent(
-    net: TwoLayer, data: Dataset, step_size: float | Tensor, steps: int, record: Sequence[int] | None = None
-) -> Trajectory:
-    """:func:`implicit_bias.gradient_descent` on the logistic loss for small smooth networks, to rounding the same run.
-
-    A step of a few hundred numbers costs what its calls cost; this loop makes as few as it can, in numpy, and takes a
-    third of the time. Made for 10⁶ steps. A batch may have its own data, starts and step sizes.
-
-    Raises
-    ------
-    ValueError
-        If the activation has a kink.
-    """
-    if not net.activation.smooth:
-        fail("net", "a smooth activation (gradient_descent is faster at kinks)", net.activation.name)
-    positive(step_size, "step_size")
-    steps = positive_int(steps, "steps", least=0)
-    wanted = log_spaced(steps) if record is None else sorted(set(map(int, record)))
-    if not wanted or wanted[0] < 0 or wanted[-1] > steps:
-        fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
-    problem = Problem.of(net, data, "logistic", "cpu", step_size, torch.float64)
-    if problem.span.coordinates:
-        fail("data", "at most twice as many samples as dimensions", f"{data.n} in {data.d} dimensions")
-    recorder, state = Recorder(problem), np.zeros(tuple(problem.span.state_shape))
-    advance = _loop(problem, step_size, state)
-    reached, seen, outcome = 0, [], Outcome("finished", f"ran {steps} steps")
-    with tqdm(total=steps, delay=5, unit="step", leave=False) as progress:
-        for target in wanted:
-            with np.errstate(over="ignore", invalid="ignore"):
-                advance(target - reached, progress)
-            if not recorder.add(torch.from_numpy(state.copy())):
-                outcome = Outcome("non-finite", f"numbers overflowed; the records end at step {reached}")
-                break
-            seen.append(target)
-            reached = target
-        else:
-            advance(steps - reached, progress)
-    end = torch.from_numpy(state) if outcome.ok and reached < steps else None
-    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome, _end=end)
-
-
-def _loop(problem: Problem, step_size: float | Tensor, state: np.ndarray):
-    """A function that advances ``state`` in place by a number of steps."""
-    start, kernel = problem.span.preactivation.numpy(), problem.span.readout.numpy()
-    gamma = problem.activation.gamma
-    leak = gamma.double().numpy()[..., None, None] if isinstance(gamma, Tensor) and gamma.ndim else float(gamma)
-    a, y = problem.a.numpy(), problem.y.numpy()
-    row = np.ascontiguousarray(np.swapaxes(a, -1, -2))  # (..., 1, m)
-    rate = y * np.asarray(problem.per_run(step_size)) / problem.data.n
-    soft, shift = (1 - leak) * row, -(1 - leak) * math.log(2) * row.sum(-1, keepdims=True)
-    z, e, s, log = (np.empty_like(state) for _ in range(4))
-
-    def advance(count: int, progress: tqdm) -> None:
-        for k in range(count):
-            np.matmul(state, kernel, out=z)
-            np.add(z, start, out=z)
-            np.exp(z, out=e)  # past z = 709 this is inf, the state NaN, and the run ends as non-finite
-            np.add(e, 1.0, out=s)
-            np.log(s, out=log)
-            np.divide(e, s, out=s)
-            q = soft @ log
-            q += leak * (row @ z)
-            q += shift
-            q *= y
-            np.exp(q, out=q)
-            q += 1
-            np.divide(rate, q, out=q)
-            np.multiply(s, 1 - leak, out=s)
-            np.add(s, leak, out=s)
-            np.multiply(s, a, out=s)
-            np.multiply(s, q, out=s)
-            np.add(state, s, out=state)
-            if k & 4095 == 4095:
-                progress.update(4096)
-        progress.update(count & 4095)
-
-    return advance
+# -- data and networks made to order ----------------------------------------------------------------------------------
 
 
 def with_norms(data: Dataset, norms: Tensor) -> Dataset:
