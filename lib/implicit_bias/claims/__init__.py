@@ -3,10 +3,14 @@
 from . import (
     found,
     found_pl,
+    found_ratio,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
+    loss_ratio,
+    loss_ratio_start,
     near,
+    smooth_descent,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict

@@ -1,0 +1,39 @@
+r"""Found here: S-10, Proposition E.10 of Frei et al. is false as printed."""
+
+from __future__ import annotations
+
+import torch
+
+from ..data import Dataset
+from ..network import TwoLayer
+from .loss_ratio import invariant_parts
+from .loss_ratio_instances import counterexample
+from .loss_ratio_tools import smoothness
+from .registry import register
+from .verdict import Finding, Verdict, decide
+
+__all__ = ["printed_invariant_fails"]
+
+
+@register(
+    "S-10",
+    "Proposition E.10 is false as printed",
+    "With H where F-E.10 needs max(1,H), its hypotheses hold on an instance (n = 2, γ = 0.9995, α = 39.9) where one "
+    "step takes the exponential loss ratio from 9.98 past ρ = 10.005, to about 350.",
+    "found here; counterexample in the chapter",
+    chapter="loss_ratio",
+    positive=counterexample,
+    negative=lambda: counterexample(0.02),
+    status="proved here",
+)
+def printed_invariant_fails(
+    net: TwoLayer, data: Dataset, step_size: float, rho: float | None = None, c: float | None = None
+) -> Verdict:
+    """S-10: whether an instance refutes F-E.10 as printed. Its hypotheses, with H for max(1,H), must hold, and the
+    exponential loss ratio after one step exceed ρ; the slack is that ratio over ρ.
+    """
+    alpha, H = torch.as_tensor(step_size, dtype=torch.float64), smoothness(net.activation)
+    hypotheses, after, log_rho = invariant_parts(net, data, alpha, rho, c, "logistic", H)
+    ratio, bound = float(after.max().exp()), float(log_rho.max().exp())
+    why = f"one step takes the exponential loss ratio to {ratio:.5g}; ρ is {bound:.5g}."
+    return decide("S-10", Finding(float((after - log_rho).exp()), why, "", {"ratio": ratio, "ρ": bound}), hypotheses)

@@ -1,0 +1,206 @@
+r"""What the claims on the loss ratio share: one step of descent seen without cancellation, the two conditions on
+gradients, constants, and a long run of small networks.
+
+Write ``z_ji = ⟨w_j, x_i⟩`` and ``u_ji`` for what one step adds to it. Then the margin of sample i grows by
+``y_i Σ_j a_j (φ(z_ji + u_ji) - φ(z_ji))``, which :func:`increment` keeps exact however small ``u`` is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .. import losses
+from .._checks import fail, gamma_in_range, positive
+from ..data import Dataset, orthogonal
+from ..hypotheses import Hypothesis
+from ..losses import Loss
+from ..measures import gradient, gradient_gram, margins, networks
+from ..network import Activation, TwoLayer, smoothed_leaky_relu
+from ..trajectory import Trajectory
+from .common import _fact
+from .pl_tools import second_layer
+
+__all__ = [
+    "Step",
+    "applying",
+    "contraction_constant",
+    "excused",
+    "increment",
+    "initial_scale",
+    "setting",
+    "smooth_setting",
+    "with_margins",
+    "with_norms",
+    "one_step",
+    "orthogonality",
+    "persistence",
+    "sharp_constant",
+    "smoothness",
+    "steps_of",
+]
+
+
+# -- constants and conditions ----------------------------------------------------------------------------------------
+
+
+def smoothness(activation: Activation) -> float | Tensor:
+    """``H`` with ``|φ''| ≤ H``; for an activation with a kink, which has none, that of its smoothed version."""
+    return activation.H if activation.smooth else (1 - activation.gamma) / 4
+
+
+def contraction_constant(data: Dataset, c: float | Tensor) -> Tensor:
+    """``10 R²/c + 10`` (...): the constant of F-E.8 and F-E.10, and ``C_R`` at ``c = γ²``."""
+    return 10 * data.R.double() ** 2 / torch.as_tensor(c, dtype=torch.float64) + 10
+
+
+def sharp_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
+    """``2.6 R²/γ²`` (...): bounds the loss ratio under the hypotheses of F-E.4 (proved in the chapter)."""
+    gamma_in_range(gamma)
+    return 2.6 * (data.R.double() / torch.as_tensor(gamma, dtype=torch.float64)) ** 2
+
+
+def orthogonality(net: TwoLayer, data: Dataset) -> Tensor:
+    """The best ``C'`` of F-E.5 at every sample (..., n): ``‖∇f_i‖_F² / (n max_{k≠i} |⟨∇f_i, ∇f_k⟩|)``; ∞ where all
+    others are orthogonal to it.
+    """
+    gram = gradient_gram(net, data)
+    others = gram.abs() - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
+    return gram.diagonal(dim1=-2, dim2=-1) / (data.n * others.amax(-1))
+
+
+def persistence(net: TwoLayer, data: Dataset) -> Tensor:
+    """The best ``c`` of F-E.6 at every sample (..., n): ``‖∇f_i‖_F² / ‖x_i‖² = Σ_j a_j² φ'_ij²``."""
+    slopes = net.activation.derivative(net.preactivations(data.x))
+    return ((net.a.unsqueeze(-1) * slopes) ** 2).sum(-2)
+
+
+def initial_scale(net: TwoLayer, data: Dataset) -> Tensor:
+    """The root mean square entry (...) of the first layer in all ``data.ambient_dim`` dimensions: ω of a Gaussian
+    start.
+    """
+    return net.frobenius().double() / math.sqrt(net.m * data.ambient_dim)
+
+
+def setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
+    """What all of F's appendix E assumes: γ-leaky and smooth φ, ``a_j = ±1/√m``, logistic loss."""
+    leaky = bool((torch.as_tensor(net.activation.gamma) > 0).all())
+    return (_fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
+
+
+def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
+    """The same without a leak: H-smooth and 1-Lipschitz φ, ``a_j = ±1/√m``, logistic loss."""
+    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
+    return (
+        _fact("smoothness", "φ is H-smooth", net.activation.smooth),
+        _fact("second layer", "a_j = ±1/√m", unit),
+        _fact("loss", "the loss is logistic", losses.get(loss) is losses.LOGISTIC),
+    )
+
+
+def applying(hypotheses: Sequence[Hypothesis], slack: Tensor) -> tuple[tuple[Hypothesis, ...], Tensor, str]:
+    """Restrict a statement about single times to those where its hypotheses hold: hypotheses there, slacks (∞
+    elsewhere), and how many there are. If there are none, nothing is restricted.
+    """
+    holds = torch.ones_like(slack, dtype=torch.bool)
+    for h in hypotheses:
+        holds &= h.holds.expand_as(holds)
+    count = int(holds.sum())
+    if count in (0, holds.numel()):
+        return tuple(hypotheses), slack, f"hypotheses met at {'all' if count else 'none of'} {holds.numel()} records"
+    kept = tuple(
+        Hypothesis(h.name, h.statement, h.lhs.expand_as(slack)[holds], h.rhs.expand_as(slack)[holds])
+        for h in hypotheses
+    )
+    return kept, slack.masked_fill(~holds, math.inf), f"hypotheses met at {count} of {holds.numel()} records"
+
+
+def excused(count: int, delta: float) -> int:
+    """How many of ``count`` draws may break a statement of probability 1-δ: four standard deviations above the
+    mean.
+    """
+    return min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)
+
+
+# -- one step --------------------------------------------------------------------------------------------------------
+
+
+def increment(activation: Activation, z: Tensor, u: Tensor) -> Tensor:
+    """``φ(z + u) - φ(z)`` elementwise, to full relative precision for small ``u``; z, u (..., m, n)."""
+    if not activation.smooth:
+        plain = activation.value(z + u) - activation.value(z)
+        return torch.where((z >= 0) == (z + u >= 0), activation.derivative(z) * u, plain)
+    # softplus(z+u) - softplus(z) = log(1 + σ(z)(e^u - 1)); at large u the plain difference is as good and cannot
+    # overflow.
+    gamma, near = activation._gamma(z), u.abs() < 1
+    small = torch.log1p(torch.sigmoid(z) * torch.expm1(u.clamp(-1, 1)))
+    return torch.where(near, gamma * u + (1 - gamma) * small, activation.value(z + u) - activation.value(z))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of descent from a network (or a batch): margins before ``q`` and their growth ``dq`` (..., n), pulls
+    ``g`` (..., n), their mean ``G`` (...).
+    """
+
+    q: Tensor
+    dq: Tensor
+    g: Tensor
+
+    @property
+    def G(self) -> Tensor:
+        """The average pull (...)."""
+        return self.g.mean(-1)
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """``log A`` (..., n, n) before the step, ``A_ij = e^{-q_i}/e^{-q_j}``."""
+        return self.q.unsqueeze(-2) - self.q.unsqueeze(-1)
+
+    @property
+    def log_growth(self) -> Tensor:
+        """``log A(t+1) - log A(t)`` (..., n, n)."""
+        return self.dq.unsqueeze(-2) - self.dq.unsqueeze(-1)
+
+
+def one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, loss: str | Loss = "logistic") -> Step:
+    """A step of gradient descent of size ``step_size`` (broadcast against the batch) from ``net``."""
+    positive(step_size, "step_size")
+    step = torch.as_tensor(step_size, dtype=torch.float64)[..., None, None]
+    z = net.preactivations(data.x)
+    u = -step * (gradient(net, data, loss) @ data.x.mT)
+    q = margins(net, data)
+    dq = data.y * (net.a.unsqueeze(-1) * increment(net.activation, z, u)).sum(-2)
+    return Step(q, dq, losses.get(loss).g(q))
+
+
+def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
+    """All recorded networks of a run of descent as one batch, time first, and the step that follows each record."""
+    if trajectory.step_size is None:
+        fail("trajectory", "a run of gradient_descent", "one without a step size")
+    nets = networks(trajectory)
+    return nets, one_step(nets, trajectory.data, trajectory.step_size, trajectory.loss)
+
+
+# -- data and networks made to order ----------------------------------------------------------------------------------
+
+
+def with_norms(data: Dataset, norms: Tensor) -> Dataset:
+    """The same directions at other lengths (..., n): a batch of data sets where ``norms`` is one."""
+    positive(norms, "norms")
+    x = data.x / data.norms.unsqueeze(-1) * torch.as_tensor(norms, dtype=torch.float64).unsqueeze(-1)
+    return replace(data, x=x, y=data.y.expand(x.shape[:-1]))
+
+
+def with_margins(q: list[float], gamma: float) -> tuple[TwoLayer, Dataset]:
+    """Two neurons, one of each sign, and orthonormal samples with margins ``q``, smoothed leaky ReLU.
+
+    ``v = -u``: then ``f(x) = (φ(s) - φ(-s))/√2 = (1+γ)s/√2`` with ``s = ⟨v, x⟩``, whatever the smoothing does.
+    """
+    data = orthogonal(len(q))
+    s = data.y * torch.tensor(q, dtype=torch.float64) * math.sqrt(2) / (1 + gamma)
+    return TwoLayer(torch.stack([s, -s]) @ data.x, second_layer(1, 1), smoothed_leaky_relu(gamma)), data
