@@ -2,11 +2,14 @@
 
 from . import (
     found,
+    found_leaky,
     found_pl,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
+    leaky_limits,
     near,
+    patterns,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
