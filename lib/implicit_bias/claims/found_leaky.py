@@ -26,7 +26,8 @@ from ..trajectory import Trajectory
 from . import instances
 from .common import _fact, fitted_rate, limit, neurons
 from .leaky_limits import _start_left, opposed, with_relu
-from .patterns import CHAPTER, LongRun, live, long_run
+from .long_runs import LongRun, at_kink, long_run
+from .patterns import CHAPTER, live
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
@@ -87,11 +88,12 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     data, net = joined.data, joined.at(-1)
     patterns = activation_pattern(joined.nets, data)
     half = joined.log_step >= float(joined.log_step[-1]) / 2
-    fixed = bool((patterns[half] == patterns[-1]).all())
+    # A preactivation that slides along its kink has no sign to speak of.
+    fixed = bool((patterns[half] == patterns[-1]).all()) and not bool(at_kink(net, data).any())
     lam = pattern_multipliers(net, data)
     hypotheses = (
         _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
-        _fact("fixed pattern", "no sign changes over the last half of log t", fixed),
+        _fact("fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed),
         _fact("separable", "some weights fit all samples in this pattern", lam is not None),
     )
     log_product = joined.log_step + joined.log_loss + math.log(joined.step_size or 1.0)
@@ -189,7 +191,7 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     known = not math.isnan(rate)
     slack = min(inside, max(rate, 0.0) / 1, 3 / rate if rate > 0 else 0.0) if known else 0.0
     why = f"StableRank(W_j) - 1 falls like (log t)^-{rate:.3f}; " if rate >= 5e-4 else "The gap does not fall; "
-    why += f"‖W_j‖_F² - ‖W_j‖_2² is {inside:.3f} times inside its bounds."
+    why += f"‖W_j‖_F² - ‖W_j‖_2² keeps {'within' if inside >= 1 else 'not within'} its two bounds."
     finding = Finding(slack, why, f"record {start}", {"rate": rate, "inside": inside})
     unsettled = "" if finding.true or inside < 1 else _start_left(joined)
     return decide("S-3", finding, hypotheses, unsettled=unsettled)
@@ -205,11 +207,16 @@ def _equal_outputs(net: TwoLayer) -> bool:
 # -- S-6: the whole layer --------------------------------------------------------------------------------------------
 
 
-def whole_rank(gamma: float | Tensor) -> Tensor:
-    """``2(1+γ²)/(1+γ)²`` (...): the limit of StableRank(W) at p = 0 with equal norms, balanced."""
+def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
+    """The limit (...) of StableRank(W) at p = 0 with as many neurons of each sign; ``2(1+γ²)/(1+γ)²`` for balanced
+    samples of equal norms.
+
+    ``share`` is the part of ``Σ_i ‖x_i‖⁻²`` that the positive samples hold: a half makes the rank largest.
+    """
     gamma_in_range(gamma)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
-    return 2 * (1 + gamma**2) / (1 + gamma) ** 2
+    gamma, share = (torch.as_tensor(v, dtype=torch.float64) for v in (gamma, share))
+    tilt = (1 - gamma**2) / (1 + gamma**2)
+    return 2 / (1 + (1 - 4 * share * (1 - share) * tilt**2).sqrt())
 
 
 def z_ratio(gamma: float | Tensor) -> Tensor:

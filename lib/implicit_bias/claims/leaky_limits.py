@@ -19,7 +19,8 @@ from ..network import TwoLayer, leaky_relu, relu
 from ..trajectory import Trajectory
 from . import instances
 from .common import fitted_rate, limit
-from .patterns import CHAPTER, LongRun, live, long_run, setting_of_K
+from .long_runs import LongRun, long_run, setting_of_K
+from .patterns import CHAPTER, live
 from .registry import register
 from .verdict import Finding, Verdict, decide
 

@@ -1,123 +1,36 @@
 r"""Kou, Chen, Gu, Lemmas 5.6 and 5.7: the activation pattern of a leaky ReLU network freezes, perfectly ordered.
 
-``a_j`` has the sign ``j = ±1`` of a neuron's class. *Ordered* means ``j y_i ⟨w_{j,r}, x_i⟩ > 0`` for all neurons and
-samples. Time is counted in descent steps; a flow that goes on from a descent counts as steps of the same size.
+``j = ±1`` is the sign of ``a_j``; *ordered* means ``j y_i ⟨w_{j,r}, x_i⟩ > 0`` for all neurons and samples.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from .._checks import fail, positive, positive_int
+from .._checks import positive, positive_int
 from ..data import Dataset, gaussian
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
-from ..hypotheses import H_K4_1, Hypothesis
 from ..losses import LOGISTIC
-from ..measures import networks, rho
+from ..measures import rho
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
 from . import instances
-from .common import _fact
 from .kkt_items import equality, leak_of
+from .long_runs import LongRun, disorder, long_run, right, setting_of_K
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
-__all__ = [
-    "LongRun",
-    "disorder",
-    "freezing_bound",
-    "freezing_step",
-    "increments_agree",
-    "long_run",
-    "ordered",
-    "pattern_freezes",
-    "setting_of_K",
-    "step_unit",
-]
+__all__ = ["freezing_bound", "freezing_step", "increments_agree", "pattern_freezes", "step_unit"]
 
 CHAPTER = "patterns"
 
 
-# -- a run of descent, and the flow that goes on from it -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LongRun:
-    """One run over all its recorded times: descent, then perhaps the flow from where descent ended.
-
-    ``log_step`` (T,) is the logarithm of the time in descent steps, -inf at the start; ``nets`` are all networks as one
-    batch, time first; ``log_loss`` (T,), ``margins`` (T, n); ``step_size`` is None for a flow alone, whose time is
-    its own.
-    """
-
-    data: Dataset
-    initial: TwoLayer
-    nets: TwoLayer
-    log_step: Tensor
-    log_loss: Tensor
-    margins: Tensor
-    step_size: float | None
-
-    def at(self, index: int) -> TwoLayer:
-        """The network at a recorded time."""
-        return replace(self.nets, weights=self.nets.weights[index])
-
-    @property
-    def late(self) -> Tensor:
-        """Records (T,) past step 2, from which on log t is a clock."""
-        return self.log_step > math.log(2)
-
-    def frozen_at(self) -> int | None:
-        """Index of the first record from which on every pattern is ordered; None where the last one is not."""
-        good = ordered(self.nets, self.data)
-        if not bool(good[-1]):
-            return None
-        wrong = (~good).nonzero()
-        return int(wrong[-1]) + 1 if len(wrong) else 0
-
-
-def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
-    """Join a run of descent (or of flow) and, if given, the flow that starts at its final network.
-
-    Raises
-    ------
-    ValueError
-        If a run is a batch, or ``flow`` does not start where ``run`` ends.
-    """
-    for name, part in (("run", run), ("flow", flow)):
-        if part is not None and part.log_loss.ndim != 1:
-            fail(name, "one run", f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with member(...)")
-    parts = [(networks(run).weights, run.log_loss, run.margins)]
-    step = None if run.step_size is None else float(torch.as_tensor(run.step_size).max())
-    clock = run.log_time if run.step is None else run.step.double().log()
-    if flow is not None:
-        if flow.s is None or step is None:
-            fail("flow", "a run of gradient_flow after one of gradient_descent", "something else")
-        if not torch.allclose(flow.initial.weights, run.final.weights, rtol=1e-9):
-            fail("flow", "a run that starts where the descent ended", "another start")
-        parts.append((networks(flow).weights[1:], flow.log_loss[1:], flow.margins[1:]))
-        clock = torch.cat([clock, torch.logaddexp(clock[-1], flow.log_time[1:] - math.log(step))])
-    weights, log_loss, margins = (torch.cat(pieces) for pieces in zip(*parts))
-    nets = replace(run.initial, weights=weights)
-    return LongRun(run.data, run.initial, nets, clock, log_loss, margins, step)
-
-
 # -- patterns --------------------------------------------------------------------------------------------------------
-
-
-def disorder(net: TwoLayer, data: Dataset) -> Tensor:
-    """``-j y_i ⟨w_j, x_i⟩`` (..., m, n): how far a preactivation is on its wrong side, negative on the right one."""
-    return -torch.sign(net.a).unsqueeze(-1) * data.y.unsqueeze(-2) * net.preactivations(data.x)
-
-
-def ordered(net: TwoLayer, data: Dataset) -> Tensor:
-    """Whether ``sign⟨w_j, x_i⟩ = sign(a_j) y_i`` for all neurons and samples (...) (K-5.6)."""
-    return (disorder(net, data) < 0).all(-1).all(-1)
 
 
 def step_unit(data: Dataset, net: TwoLayer, step_size: float | Tensor) -> Tensor:
@@ -162,30 +75,6 @@ def freezing_bound(net: TwoLayer, data: Dataset, step_size: float | Tensor) -> T
     steps = step_unit(data, net, step_size).unsqueeze(-1) * (data.R_max.unsqueeze(-1) / data.norms) ** 2
     needed = steps * (gamma_i + q.exp() * torch.expm1(2 * gamma_i) / 2)
     return torch.where(gamma_i > 0, 1 + needed, 0.0).amax(-1)
-
-
-# -- hypotheses ------------------------------------------------------------------------------------------------------
-
-
-def setting_of_K(run: LongRun, scale: float | None, C: float, delta: float) -> tuple[Hypothesis, ...]:
-    """K's network and the conditions of Theorem 4.1; without ``scale``, σ₀ is read off ``‖W(0)‖_F``. A flow has step
-    size 0.
-    """
-    net, data = run.initial, run.data
-    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
-    even = bool((net.positive.sum(-1) * 2 == net.m).all())
-    unit = even and bool(((net.a.abs() * (net.m // 2) - 1).abs() < 1e-6).all())
-    if scale is None:
-        scale = float(net.frobenius()) / math.sqrt(net.m * data.ambient_dim)
-    # A flow is the limit of small steps, so that part holds with any slack.
-    step = run.step_size or 1e-300
-    conditions = H_K4_1(data, leak_of(net), max(net.m // 2, 1), step, scale, C, delta)
-    return (
-        _fact("activation", "leaky ReLU with γ in (0, 1)", leaky),
-        _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
-        conditions,
-    )
 
 
 # -- the instances of the controls -----------------------------------------------------------------------------------
@@ -246,18 +135,20 @@ def pattern_freezes(
     net, data = joined.initial, joined.data
     unit = float(step_unit(data, net, joined.step_size or 1.0))
     index, last = joined.frozen_at(), float(joined.log_step[-1]) - math.log(unit)
-    share = float((disorder(joined.at(-1), data) < 0).double().mean())
+    share = float(right(joined.at(-1), data).double().mean())
     if index is None:
         late = constant is not None and last > math.log(constant)
-        why = f"{1 - share:.1%} of the signs are still wrong at the end of the run."
+        why = f"{1 - share:.1%} of the signs are not right at the end of the run."
         numbers = {"right signs": share}
         return decide(
             "K-5.6", Finding(0.0, why, "", numbers), hypotheses, unsettled="" if late else "The run may be short:"
         )
-    measured = float(joined.log_step[index].exp()) / unit
+    measured = math.exp(min(float(joined.log_step[index]) - math.log(unit), 700.0))
     slack = math.inf if measured == 0 else (constant or math.exp(min(last, 700.0))) / measured
-    when = "from the start on" if index == 0 else f"from step {round(float(joined.log_step[index].exp()))} on"
-    why = f"all signs are right {when}, so C = {measured:.3g} would do, and stay so until log t = "
+    time = float(joined.log_step[index])
+    when = f"step {round(math.exp(time))}" if joined.step_size and time < 20 else "then"
+    when = "from the start on" if index == 0 else f"from {when} on, that is for C = {measured:.3g},"
+    why = f"all signs are right {when} and stay so until log t = "
     why += f"{float(joined.log_step[-1]):.4g}."
     return decide("K-5.6", Finding(slack, why, f"record {index}", {"T R²η/(nm)": measured}), hypotheses)
 
