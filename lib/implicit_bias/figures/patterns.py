@@ -27,7 +27,7 @@ def pattern(
     if kink is not None:
         wrong, active = wrong & ~kink, active.masked_fill(kink, 0.5)
     ax.imshow(
-        active, cmap=ListedColormap(["#ffffff", GREY, SKY]), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
+        active, cmap=ListedColormap(["#ffffff", "#c4c4c4", SKY]), vmin=0, vmax=1, aspect="auto", interpolation="nearest"
     )
     rows, columns = wrong.nonzero().T.tolist() if bool(wrong.any()) else ([], [])
     ax.plot(columns, rows, ls="", marker="x", ms=3.2, mew=1.1, color=ORANGE)
@@ -93,7 +93,9 @@ def overlay(axes: Sequence[Axes], steps: Tensor, margins: Tensor, exact: Tensor,
     axes[0].set(xscale="log", xlabel="step", ylabel="margin $q_i$", title=r"dots: descent; lines: $\log\,\omega(z)$")
     for (name, (clock, error)), colour in zip(errors.items(), (BLUE, GREEN, PURPLE)):
         axes[1].plot(clock, error, color=colour, label=name)
-    axes[1].set(xscale="log", yscale="log", xlabel=r"time $\eta t$", title="largest error of a margin")
+    axes[1].set(
+        xscale="log", yscale="log", xlabel=r"time $\eta t$", title="largest error of a margin", ylim=(1e-6, 0.3)
+    )
     axes[1].legend()
 
 
