@@ -146,9 +146,9 @@ def pattern_freezes(
     measured = math.exp(min(float(joined.log_step[index]) - math.log(unit), 700.0))
     slack = math.inf if measured == 0 else (constant or math.exp(min(last, 700.0))) / measured
     time = float(joined.log_step[index])
-    when = f"step {round(math.exp(time))}" if joined.step_size and time < 20 else "then"
-    when = "from the start on" if index == 0 else f"from {when} on, that is for C = {measured:.3g},"
-    why = f"all signs are right {when} and stay so until log t = "
+    when = f"step {round(math.exp(time))}" if joined.step_size and time < 20 else "that time"
+    when = "from the start on" if index == 0 else f"from {when} on"
+    why = f"C = {measured:.3g} would do: all signs are right {when}, and stay so until log t = "
     why += f"{float(joined.log_step[-1]):.4g}."
     return decide("K-5.6", Finding(slack, why, f"record {index}", {"T R²η/(nm)": measured}), hypotheses)
 
