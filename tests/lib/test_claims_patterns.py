@@ -208,6 +208,18 @@ def test_relu_and_other_outputs_are_vacuous(pieces):
         assert ib.claims[id].check(other).verdict == "vacuous"
 
 
+def test_one_start_on_several_data_sets_has_members_too():
+    sets = [ib.data.correlated(4, p=p) for p in (0.0, 0.05)]
+    both = ib.Dataset(torch.stack([s.x for s in sets]), torch.stack([s.y for s in sets]))
+    net = start(sets[0])
+    run = ib.gradient_descent(net, both, torch.tensor([[1.0], [2.0]]).double(), 20)
+    for i, j in ((0, 1), (1, 0)):
+        alone = ib.gradient_descent(net, sets[j], 1.0 + i, 20)
+        one = run.member(i, j)
+        assert torch.equal(one.initial.weights, net.weights) and torch.equal(one.data.x, sets[j].x)
+        assert torch.allclose(one.final.weights, alone.final.weights)
+
+
 # -- increments --------------------------------------------------------------------------------------------------------
 
 
@@ -354,6 +366,28 @@ def test_feature_gram_by_autograd():
         rows.append(model.W.grad.flatten())
     features = torch.stack(rows)
     assert torch.allclose(found.feature_gram(net, data), features @ features.T)
+
+
+def test_gram_of_the_ordered_pattern_as_displayed(pieces):
+    data, K = pieces[0].data, found.feature_gram(pieces[1].final, pieces[0].data)
+    for i in range(data.n):
+        for k in range(data.n):
+            same = 1 + GAMMA**2 if data.y[i] == data.y[k] else 2 * GAMMA
+            assert float(K[i, k]) == pytest.approx(
+                same / 4 * float(data.y[i] * data.y[k] * (data.x[i] @ data.x[k])), abs=1e-15
+            )
+
+
+@pytest.mark.parametrize("factor, kkt", [(0.999, True), (1.001, False)])
+@pytest.mark.parametrize("gamma", [0.2, 0.5, 0.9])
+def test_order_ends_on_leaning_data_where_the_chapter_says(gamma, factor, kkt):
+    P = factor * 5 * gamma / (3 + 2 * gamma)
+    assert bool(ib.kkt_point(ib.data.correlated(6, p=P / 5, signs="oppose"), 6, 6, gamma).is_kkt) is kkt
+
+
+def test_leads_of_the_margins_are_logarithms_of_multipliers(pieces):
+    q, lam = pieces[1].margins[-1], found.pattern_multipliers(pieces[1].final, pieces[1].data)
+    assert torch.allclose(q - q[0], -(lam / lam[0]).log(), atol=1e-5)
 
 
 def test_units_of_the_two_papers(pieces):
