@@ -189,6 +189,7 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     bounds, seen = rank_sandwich(joined.at(start)), rank_gap(joined.nets)[start:]
     # Both bounds are attained where a class has one neuron, or two: equal to rounding counts.
     inside = min(float((seen / bounds.floor.clamp_min(1e-300)).min()), float((bounds.ceiling / seen).min())) + 1e-9
+    inside = inside if inside > 1e-6 else 0.0
     known = not math.isnan(rate)
     slack = min(inside, max(rate, 0.0) / 1, 3 / rate if rate > 0 else 0.0) if known else 0.0
     why = f"StableRank(W_j) - 1 falls like (log t)^-{rate:.3f}; " if rate >= 5e-4 else "The gap does not fall; "

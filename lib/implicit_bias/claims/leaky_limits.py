@@ -128,7 +128,7 @@ def norms_grow(
     powers = torch.tensor([fitted_rate(clock, 1 / column) for column in norms.T.clamp_min(1e-300)])
     worst = int((powers - 1).abs().argmax())
     power, ratio = float(powers[worst]), norms[-1] / clock[-1]
-    slack = min(max(power, 0.0) / 0.5, 2 / power) if power > 0 else 0.0
+    slack = min(power / 0.5, 2 / power) if power > 1e-9 else 0.0  # below, rounding
     low, high = float(ratio.min()), float(ratio.max())
     why = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1), and ‖w‖/log t is between {low:.3g} and "
     why += f"{high:.3g} at log t = {float(clock[-1]):.4g}."
@@ -205,7 +205,7 @@ def loss_rate(
     promise = f"t^-{wanted:.5f}" if wanted > 0 else "nothing, as s ≥ 1"
     why = f"L falls like t^-{max(power, 0.0):.5f}; the theorem promises {promise}."
     close = abs(power - wanted) <= 1e-9  # equal to rounding
-    slack = math.inf if wanted <= 0 else 1.0 if close else max(power, 0.0) / wanted
+    slack = math.inf if wanted <= 0 else 1.0 if close else (power if power > 1e-9 else 0.0) / wanted
     slack = 0.0 if math.isnan(slack) else slack
     near = 1 - RESOLUTION <= slack < 1
     unsettled = "The run is too short to tell the two powers apart:" if near or math.isnan(power) else ""
