@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+from torch import Size, Tensor
 
 from ._checks import fail
 from .data import Dataset
@@ -92,14 +92,15 @@ class Trajectory:
         series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
         if self.log_time is not None:
             series["log_time"] = self.log_time[at]
-        batched = self.data.x.ndim > 2
-        data = replace(self.data, x=self.data.x[index], y=self.data.y[index]) if batched else self.data
+        batch, data = self.log_loss.shape[1:], self.data
+        if data.x.ndim > 2:
+            data = replace(data, x=_pick(data.x, 2, batch, index), y=_pick(data.y, 1, batch, index))
         lift = self._lift
         return replace(
             self,
             data=data,
-            initial=_entry(self.initial, index),
-            _lift=lambda state: _entry(lift(state), index),
+            initial=_entry(self.initial, batch, index),
+            _lift=lambda state: _entry(lift(state), batch, index),
             **series,
         )
 
@@ -108,11 +109,15 @@ class Trajectory:
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
 
 
-def _entry(net: TwoLayer, index: tuple[int, ...]) -> TwoLayer:
+def _pick(tensor: Tensor, core: int, batch: Size, index: tuple[int, ...]) -> Tensor:
+    """An entry of a tensor whose batch dimensions broadcast to those of the run."""
+    return tensor.expand(*batch, *tensor.shape[tensor.ndim - core :])[index]
+
+
+def _entry(net: TwoLayer, batch: Size, index: tuple[int, ...]) -> TwoLayer:
     """One network of a batch."""
-    a = net.a[index] if net.a.ndim > 1 else net.a
-    gamma = net.activation.gamma
+    gamma, frozen = net.activation.gamma, net.frozen_gram
     leaks = isinstance(gamma, Tensor) and gamma.ndim > 0
-    activation = replace(net.activation, gamma=gamma[index]) if leaks else net.activation
-    frozen = None if net.frozen_gram is None else net.frozen_gram.expand(*net.weights.shape[:-1], net.m)[index]
-    return TwoLayer(net.weights[index], a, activation, frozen)
+    activation = replace(net.activation, gamma=_pick(gamma, 0, batch, index)) if leaks else net.activation
+    weights, a = _pick(net.weights, 2, batch, index), _pick(net.a, 1, batch, index)
+    return TwoLayer(weights, a, activation, None if frozen is None else _pick(frozen, 2, batch, index))

@@ -2,6 +2,7 @@
 
 from . import (
     found,
+    found_leaky,
     found_pl,
     found_ratio,
     frei_flow,
@@ -11,6 +12,9 @@ from . import (
     loss_ratio_start,
     near,
     smooth_descent,
+    leaky_limits,
+    near,
+    patterns,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
