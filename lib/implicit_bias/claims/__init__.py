@@ -3,10 +3,12 @@
 from . import (
     found,
     found_pl,
+    found_relu,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
     near,
+    relu_patterns,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
