@@ -44,8 +44,8 @@ def starts(kind):
 
 
 def every_switch(data, net, edges):
-    """Descent step by step on a batch: states ``c`` with ``w_j = w_j(0) + Σ_i c_ji x_i`` at the edges, switches (b, m, n)
-    of every pair between them, the last step at which each pair switched, and log L at the edges.
+    """Descent step by step on a batch: states ``c`` with ``w_j = w_j(0) + Σ_i c_ji x_i`` at the edges, switches
+    (b, m, n) of every pair between them, the last step at which each pair switched, and log L at the edges.
     """
     gram, y, a = data.gram, data.y.unsqueeze(-2), net.a.unsqueeze(-1)
     start, signed_step = net.preactivations(data.x), STEP / data.n * data.y.unsqueeze(-2)

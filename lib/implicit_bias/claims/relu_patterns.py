@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from .. import data as samples
-from ..data import Dataset
 from ..dynamics import gradient_descent, log_spaced
 from ..hypotheses import Hypothesis
 from ..measures import class_stable_rank, networks
@@ -80,7 +79,7 @@ def _one_each(n: int, asleep: int = 0, steps: int = 2000) -> Trajectory:
 
 
 def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
-    """Why a pair of ``S_i(0)`` stays awake: ``(⟨w_j(0),x_i⟩ + all pushes up) / (all pushes down)``, at least 1 iff it is.
+    """Why ``S_i(0)`` stays awake: ``(⟨w_j(0),x_i⟩ + all pushes up) / (all pushes down)``, at least 1 iff it does.
 
     Returns the smallest over the pairs at each record (T, ...), and at any step between a record and the next (T-1,
     ...). Pushes only accumulate, so between two records those up are at least the earlier record's and those down at
@@ -164,8 +163,8 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
 
 
 def moved_rank(run: Trajectory) -> Tensor:
-    """``StableRank(W_j(t) - W_j(0))`` (T-1, ..., 2) after the start. As ``W_j`` grows without bound and ``W_j(0)`` stays,
-    its limits are those of ``StableRank(W_j(t))``.
+    """``StableRank(W_j(t) - W_j(0))`` (T-1, ..., 2) after the start. As ``W_j(t)`` grows without bound and ``W_j(0)``
+    stays, its limits are those of ``StableRank(W_j(t))``.
     """
     moved = networks(run).weights[1:] - run.initial.weights
     return class_stable_rank(TwoLayer(moved, run.initial.a, run.initial.activation))
@@ -241,7 +240,8 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     reach = (growth.unsqueeze(-1) * share * data.norms.double() ** 2) * t.reshape(-1, *[1] * share.ndim)
     bound = 2 * size + (-alpha.unsqueeze(-1) * torch.log1p(reach)).logsumexp(-1) - math.log(data.n)
     slack, place = worst_of((bound - run.log_loss[1:]).exp(), "record")
-    numbers = {"c1": float(c1.min()), "c'": float(c_prime.max()), "beta": float(size.max()), "alpha": float(alpha.min())}
+    numbers = {"c1": float(c1.min()), "c'": float(c_prime.max()), "alpha": float(alpha.min())}
+    numbers["beta"] = float(size.max())
     seen = ", ".join(f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha")))
     why = f"the bound is at least {slack:.3f} times the loss, with {seen}."
     return decide("K-G.1", Finding(slack, why, place, numbers), setting_of_relu(run, C))

@@ -1,8 +1,8 @@
 r"""What the claims on ReLU share: own-class pairs, accumulated pulls, K-4.3's hypotheses at one start, the limit.
 
 A pair is a neuron j and a sample i. It is an *own-class* pair when ``sign(a_j) = y_i``, and *awake* while
-``⟨w_j, x_i⟩ >= 0``. With ``h = η/(nm)``, ``u_ik = y_i y_k ⟨x_i, x_k⟩`` and ``ζ_ji = sign(a_j) y_i ⟨w_j, x_i⟩`` a step of
-descent on K's network reads
+``⟨w_j, x_i⟩ >= 0``. With ``h = η/(nm)``, ``u_ik = y_i y_k ⟨x_i, x_k⟩`` and ``ζ_ji = sign(a_j) y_i ⟨w_j, x_i⟩`` a
+step of descent on K's network reads
 
 .. math:: ζ_{ji}(t+1) = ζ_{ji}(t) + h \sum_k g_k(t)\, 1[j \text{ awake on } k]\, u_{ik} .
 """
@@ -158,9 +158,10 @@ def limit_network(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Tensor]:
     """Where descent goes from a late ReLU network, if own-class pairs that are awake stay so: the limit of ``W/log t``,
     up to a factor, with all margins 1, and the share of time (m, n) that each other-class pair is awake there.
 
-    Neuron j's limit is the point nearest to ``|a_j| Σ_k λ_k x_k``, k over the own-class samples that j is awake on, with
-    ``⟨w, x_i⟩ <= 0`` for i of the other class, because such a sample pushes back whenever j is awake on it. The push
-    needed, over λ_i, is the share of time. Own-class pairs that the limit would wake are woken; λ makes all margins 1.
+    Neuron j's limit is the point nearest to ``|a_j| Σ_k λ_k x_k``, k over the own-class samples that j is awake on,
+    with ``⟨w, x_i⟩ <= 0`` for i of the other class, because such a sample pushes back whenever j is awake on it. The
+    push needed, over λ_i, is the share of time. Own-class pairs that the limit would wake are woken; λ makes all
+    margins 1.
     It is a candidate, found by iteration; :func:`~implicit_bias.kkt_residual` tells whether it is a KKT point.
     """
     if net.weights.ndim > 2 or data.x.ndim > 2:
