@@ -119,6 +119,7 @@ def settle_or_flicker(run: Trajectory, C: float = C_PROVED) -> Verdict:
     Where they oppose, the run should end in a window of consecutive recorded steps, a few times ``R_max²/p`` long. What
     is proved is that this goes on for ever; a run shows it up to its last step.
     """
+    given = setting_of_relu(run, C)
     sign, coherent = coherence(run)
     finding, unsettled = _settles(run) if sign > 0 else _flickers(run)
-    return decide("S-9", finding, (*setting_of_relu(run, C), coherent), unsettled=unsettled)
+    return decide("S-9", finding, (*given, coherent), unsettled=unsettled)

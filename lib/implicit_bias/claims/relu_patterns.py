@@ -111,14 +111,16 @@ def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
 )
 def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-5.8 along a run (or a batch), at its records and at every step between them; linearly independent samples."""
+    given = setting_of_relu(run, C)
     at, between = persistence(run)
     slack, place = worst_of(at, "record")
     gap = float(between.min()) if between.numel() else math.inf
     numbers = {"at records": slack, "between": gap, "last step": float(run.step[-1])}
     kept = "no pair of S_i(0) falls asleep" if slack >= 1 else "a pair of S_i(0) falls asleep"
-    why = f"up to step {int(run.step[-1])} {kept}; pushes up are at least {slack:.3f} times pushes down."
+    pushes = f"pushes up are at least {slack:.3f} times pushes down" if slack < math.inf else "nothing pushes down"
+    why = f"up to step {int(run.step[-1])} {kept}; {pushes}."
     far = "Records too far apart to exclude a nap between them." if slack >= 1 > gap else ""
-    return decide("K-5.8", Finding(slack, why, place, numbers), setting_of_relu(run, C), unsettled=far)
+    return decide("K-5.8", Finding(slack, why, place, numbers), given, unsettled=far)
 
 
 # -- E.2: the wrong side stays small ---------------------------------------------------------------------------------
@@ -137,7 +139,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-E.2 along a run, with ``c = 8R²`` and ``T₂`` the first record with ``β + hR_max² ≤ 4R² P ρ``; the best c is
     measured.
     """
-    data, net = run.data, run.initial
+    given, data, net = setting_of_relu(run, C), run.data, run.initial
     own, P, R2 = own_class(net, data), correlation(data), data.R.double() ** 2
     kept = own & (net.preactivations(data.x) >= 0)
     size = pulls(run) * data.norms.unsqueeze(-2) ** 2
@@ -156,7 +158,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     when = f"from step {first} on" if reached else "at the last record"
     why = f"{when} the best c is {best:.3f}; proved: {float(8 * R2.max()):.3g}."
     short = "" if reached or not bool((P > 0).all()) else "The run ends before T₂."
-    return decide("K-E.2", Finding(slack, why, place, numbers), (*setting_of_relu(run, C), positive), unsettled=short)
+    return decide("K-E.2", Finding(slack, why, place, numbers), (*given, positive), unsettled=short)
 
 
 # -- Theorem 4.3 and its loss rate -----------------------------------------------------------------------------------
@@ -183,6 +185,7 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-4.3.a over the last decade of a run, for ``W_j(t) - W_j(0)``, against the constant proved for C = 40; the best
     is what was seen.
     """
+    given = setting_of_relu(run, C)
     late = run.step[1:] >= run.step[-1] / 10
     seen = moved_rank(run)[late].amax(0)
     bound = rank_constant(run.data)
@@ -190,7 +193,7 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     worst, c = float(seen.max()), float(bound.min())
     numbers = {"best c": worst, "c": c, "last step": float(run.step[-1])}
     why = f"in steps {int(run.step[-1] // 10)} to {int(run.step[-1])} at most {worst:.3f}; proved: c = {c:.1f}."
-    return decide("K-4.3.a", Finding(slack, why, place, numbers), setting_of_relu(run, C))
+    return decide("K-4.3.a", Finding(slack, why, place, numbers), given)
 
 
 @register(
@@ -206,6 +209,7 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-4.3.b: the power of t fitted over the last decade, against ``c₁ = 1/c'² = 0.16``, ``c₂ = 14R⁴`` (the proof's);
     measured too: ``h t L(t)``, bounded by the chapter's theorem.
     """
+    given = setting_of_relu(run, C)
     data, t = run.data, run.step.double()
     fitted = torch.tensor([fitted_rate(t, one.exp()) for one in run.log_loss.reshape(len(run), -1).T])
     part = (3.5 * 4 * data.R.double() ** 4 * correlation(data)).max()
@@ -218,7 +222,7 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
     slack = rate / wanted if wanted > 0 and rate > 0 else (0.0 if wanted > 0 else math.inf)
     few = "Too few records in the last decade to fit a rate." if math.isnan(rate) else ""
     finding = Finding(slack, why, f"t = {int(t[-1])}", numbers)
-    return decide("K-4.3.b", finding, (*setting_of_relu(run, C), meaningful), unsettled=few)
+    return decide("K-4.3.b", finding, (*given, meaningful), unsettled=few)
 
 
 @register(
@@ -232,8 +236,9 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
 )
 def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-G.1 at every record, with the best ``c₁``, ``c'`` and ``β`` of the run itself."""
+    given = setting_of_relu(run, C)
     data, net, t = run.data, run.initial, run.step[1:].double()
-    share = awake_shares(net, data).double()
+    share = awake_shares(net, data)
     c1, c_prime, size = balance(run)[0].amin(0), 1 / share.amin(-1), beta(net, data).double()
     alpha = exponent(c1, c_prime, correlation(data))
     growth = rate_h(run) / 2 * torch.exp(-size)
@@ -244,4 +249,4 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     numbers["beta"] = float(size.max())
     seen = ", ".join(f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha")))
     why = f"the bound is at least {slack:.3f} times the loss, with {seen}."
-    return decide("K-G.1", Finding(slack, why, place, numbers), setting_of_relu(run, C))
+    return decide("K-G.1", Finding(slack, why, place, numbers), given)

@@ -68,7 +68,7 @@ def correlation(data: Dataset) -> Tensor:
 def awake_shares(net: TwoLayer, data: Dataset) -> Tensor:
     """``|S_i|/m`` (..., n): the share of the neurons of its own class that each sample finds awake."""
     own = own_class(net, data)
-    return (own & (net.preactivations(data.x) >= 0)).sum(-2) / own.sum(-2)
+    return (own & (net.preactivations(data.x) >= 0)).sum(-2).double() / own.sum(-2)
 
 
 def beta(net: TwoLayer, data: Dataset) -> Tensor:
@@ -105,7 +105,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
         Hypothesis(
             "width",
             "each sample finds at least 0.4m neurons of its class awake",
-            *torch.broadcast_tensors(awake_shares(net, data).double().amin(-1), one * SHARE),
+            *torch.broadcast_tensors(awake_shares(net, data).amin(-1), one * SHARE),
         ),
     )
 

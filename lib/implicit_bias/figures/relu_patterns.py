@@ -58,8 +58,9 @@ def switch_rates(ax: Axes, middles: Sequence[float], rates: Mapping[str, Sequenc
 def rank_curves(ax: Axes, step: Sequence[float], curves: Mapping[str, Tensor], levels: Mapping[str, float]) -> None:
     """Stable ranks (T, runs) along runs, kind by kind, and levels to hold them against."""
     for kind, values in curves.items():
-        ax.plot(step, values, color=KINDS[kind][0], lw=1.1, alpha=0.85)
-        ax.plot([], [], color=KINDS[kind][0], label=kind)
+        dash = "--" if kind == "equal" else "-"  # equal hides agree where both fall to 1
+        ax.plot(step, values, dash, color=KINDS[kind][0], lw=1.1, alpha=0.85)
+        ax.plot([], [], dash, color=KINDS[kind][0], label=kind)
     for (name, level), dash in zip(levels.items(), ("--", ":")):
         ax.axhline(level, color="black", ls=dash, lw=1, label=name)
     ax.set(xscale="log", xlabel="step $t$")
@@ -71,6 +72,23 @@ def falls(ax: Axes, step: Tensor, curves: Mapping[str, Tensor], level: float) ->
         ax.plot(step, values, color=colour, label=name)
     ax.axhline(level, color=GREY, ls="--", lw=1)
     ax.set(xscale="log", xlabel="step $t$", ylim=(0.95, 2.1))
+
+
+def two_ranks(ax: Axes, step: Tensor, ranks: Tensor, level: float) -> None:
+    """Stable ranks (T, 2) of both classes along one run, and a level."""
+    for k, (colour, name) in enumerate(((BLUE, "$W_{+1}$"), (ORANGE, "$W_{-1}$"))):
+        ax.plot(step, ranks[:, k], color=colour, label=name)
+    ax.axhline(level, color=GREY, ls="--", lw=1, label="$2k/(k+1)$")
+    ax.set(xscale="log", xlabel="step $t$", title="stable rank", ylim=(0.95, 3))
+    ax.legend(loc="upper right")
+
+
+def push_ratio(ax: Axes, step: Tensor, ratio: Tensor) -> None:
+    """Pushes up over pushes down of the worst pair, and the line below which it is asleep."""
+    ax.plot(step, ratio.clamp(max=1e4), color=BLUE)
+    ax.axhspan(0.1, 1, color=ORANGE, alpha=0.15, lw=0)
+    ax.text(0.03, 0.04, "asleep", transform=ax.transAxes, color=ORANGE)
+    ax.set(xscale="log", yscale="log", xlabel="step $t$", title="pushes up / pushes down", ylim=(0.1, 2e4))
 
 
 def rank_points(ax: Axes, k: Sequence[int], points: Mapping[str, Tensor], curve: Tensor) -> None:
