@@ -97,7 +97,7 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
     u = signed_gram(run.data)
     weakest = u.abs().flatten(-2).amin(-1).clamp_min(1e-300)
     slowest = float((u.diagonal(dim1=-2, dim2=-1).amax(-1) / weakest).max())
-    short = "The window is shorter than two of the slowest periods. " if least < 1 and window < 2 * slowest else ""
+    short = "The window is shorter than two of the slowest periods:" if least < 1 and window < 2 * slowest else ""
     return Finding(0.0 if moved else least, why, f"step {int(run.step[-1])}", numbers), short
 
 

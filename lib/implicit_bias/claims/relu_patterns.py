@@ -119,7 +119,7 @@ def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
     kept = "no pair of S_i(0) falls asleep" if slack >= 1 else "a pair of S_i(0) falls asleep"
     pushes = f"pushes up are at least {slack:.3f} times pushes down" if slack < math.inf else "nothing pushes down"
     why = f"up to step {int(run.step[-1])} {kept}; {pushes}."
-    far = "Records too far apart to exclude a nap between them." if slack >= 1 > gap else ""
+    far = "Records too far apart to exclude a nap between them:" if slack >= 1 > gap else ""
     return decide("K-5.8", Finding(slack, why, place, numbers), given, unsettled=far)
 
 
@@ -157,7 +157,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     positive = Hypothesis("p", "p > 0", *torch.broadcast_tensors(P, torch.full_like(P, 1e-300)))
     when = f"from step {first} on" if reached else "at the last record"
     why = f"{when} the best c is {best:.3f}; proved: {float(8 * R2.max()):.3g}."
-    short = "" if reached or not bool((P > 0).all()) else "The run ends before T₂."
+    short = "" if reached or not bool((P > 0).all()) else "The run ends before T₂:"
     return decide("K-E.2", Finding(slack, why, place, numbers), (*given, positive), unsettled=short)
 
 
