@@ -5,6 +5,7 @@ from . import (
     found_leaky,
     found_pl,
     found_ratio,
+    found_relu,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
@@ -15,6 +16,7 @@ from . import (
     leaky_limits,
     near,
     patterns,
+    relu_patterns,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
