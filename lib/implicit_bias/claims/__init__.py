@@ -2,11 +2,13 @@
 
 from . import (
     found,
+    found_orthogonal,
     found_pl,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
     near,
+    orthogonal,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
