@@ -6,7 +6,6 @@ started from.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import torch
@@ -90,6 +89,9 @@ def pattern_is_read_off(run: Trajectory, initial: TwoLayer | None = None) -> Ver
         step = numbers["settled at"] = float(run.step[settled])
         reach = torch.as_tensor(run.step_size).double() * data.R_min.double() ** 2
         numbers["C"] = float((step * reach).max()) / (data.n * initial.m_pos)
+    if not bool((torch.linalg.matrix_rank(data.gram, hermitian=True) == data.n).all()):
+        finding = Finding(0.0, "ρ is not unique: the samples are linearly dependent.", "", numbers)
+        return decide("K-F.2", finding, setting(initial, data))
     moved, before = rho(run.final, initial, data), rho(run.net(settled), initial, data)
     asleep = own & ~predicted
     still = torch.where(own, torch.where(asleep, moved, torch.zeros_like(moved)), moved - before).abs().max()
