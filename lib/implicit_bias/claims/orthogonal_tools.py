@@ -36,6 +36,7 @@ __all__ = [
     "own_class",
     "ranks",
     "ranks_of_grams",
+    "squares_awake",
     "trained_at",
     "whole_spread",
 ]
@@ -51,7 +52,7 @@ def final_pattern(initial: TwoLayer, data: Dataset) -> Tensor:
     return activation_pattern(initial, data) & own_class(initial, data)
 
 
-def _squares_awake(net: TwoLayer, data: Dataset) -> Tensor:
+def squares_awake(net: TwoLayer, data: Dataset) -> Tensor:
     """``Σ_{j ∈ S_i} a_j²`` (..., n)."""
     return (final_pattern(net, data) * net.a.square().unsqueeze(-1)).sum(-2)
 
@@ -63,7 +64,7 @@ def limit_network(initial: TwoLayer, data: Dataset) -> TwoLayer:
     ``S_i`` empty is never fitted, and gets 0. Every other one has margin 1.
     """
     awake = final_pattern(initial, data)
-    rate = initial.a.abs().unsqueeze(-1) / _squares_awake(initial, data).unsqueeze(-2)
+    rate = initial.a.abs().unsqueeze(-1) / squares_awake(initial, data).unsqueeze(-2)
     rho = torch.where(awake, rate, torch.zeros_like(rate))
     norms = data.norms.to(rho)
     return TwoLayer((rho / norms.square().unsqueeze(-2)) @ data.x.to(rho), initial.a, initial.activation)
@@ -99,7 +100,7 @@ def frozen_margins(start: Tensor, rate: Tensor, log_time: Tensor | float) -> Ten
     late = log_gain > 30
     log_v = log_gain + torch.log1p(head * (-log_gain.clamp_min(30)).exp())
     v = head + log_gain.clamp_max(30).exp()
-    omega = torch.from_numpy(wrightomega(v.numpy()).copy()) if v.ndim else torch.tensor(float(wrightomega(v.item())))
+    omega = torch.as_tensor(wrightomega(v.numpy()), dtype=torch.float64)
     early = torch.where(v > 1, omega.clamp_min(1e-300).log(), v - omega)
     return torch.where(late, log_v - log_v * (-log_v).exp(), early)
 
@@ -121,7 +122,7 @@ def trained_at(net: TwoLayer, data: Dataset, log_time: Tensor | float) -> TwoLay
     pattern = activation_pattern(net, data)
     if bool((pattern & ~own_class(net, data)).any()):
         fail("net", "no neuron awake on a sample of the other class", "one that is: train a little longer")
-    start, squares = margins(net, data), _squares_awake(net, data)
+    start, squares = margins(net, data), squares_awake(net, data)
     rate = data.norms.square() / data.n * squares
     gain = frozen_margins(start, rate, log_time[(...,) + (None,) * start.ndim] if log_time.ndim else log_time) - start
     gain = torch.where(squares > 0, gain / squares, torch.zeros_like(gain))
