@@ -105,6 +105,9 @@ def spreads(ax: Axes, widths: Sequence[int], seen: Mapping[str, Tensor], law: Ma
     ax.set(xscale="log", yscale="log", xlabel="width $m$")
     ax.set_xticks(widths, widths)
     ax.minorticks_off()
+    low, high = ax.get_ylim()
+    marks = [mark for mark in (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2) if low <= mark <= high]
+    ax.set_yticks(marks, marks)
     ax.legend(fontsize=9)
 
 
@@ -115,7 +118,14 @@ def ranks_by_ratio(ax: Axes, ratio: Tensor, curves: Mapping[str, Tensor], seen: 
     for (at, values), colour in zip(seen.values(), (BLUE, PURPLE, GREEN)):
         ax.plot(at, values, "o", ms=4.5, color=colour, mec="white", mew=0.5)
     ax.axhline(2, color="black", lw=1, ls="--", label="Lemma F.3 without its hypothesis")
-    ax.set(xscale="log", xlabel="longest over shortest sample", ylabel="stable rank of $W_j$", ylim=(0.95, 2.08))
+    ax.set(
+        xscale="log",
+        xticks=[1, 2, 5, 10, 20],
+        xticklabels=[1, 2, 5, 10, 20],
+        xlabel="longest over shortest sample",
+        ylabel="stable rank of $W_j$",
+        ylim=(0.95, 2.08),
+    )
     ax.legend(fontsize=9)
 
 
