@@ -3,6 +3,7 @@
 from . import (
     found,
     found_leaky,
+    found_orthogonal,
     found_pl,
     found_ratio,
     found_relu,
@@ -17,6 +18,7 @@ from . import (
     near,
     patterns,
     relu_patterns,
+    orthogonal,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
