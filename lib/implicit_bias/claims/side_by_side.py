@@ -109,9 +109,8 @@ def class_means(net: TwoLayer) -> tuple[Tensor, Tensor, Tensor]:
     gram, sizes, rests, bounds = net.weight_gram(), [], [], []
     for rows in _halves(net):
         own = gram[..., rows, :][..., rows]
-        size, total = own.mean((-2, -1)), own.diagonal(dim1=-2, dim2=-1).sum(-1)
-        count = int(rows.sum())
-        # Centre before summing: total - count·size loses everything once the rows agree.
+        size, count = own.mean((-2, -1)), int(rows.sum())
+        # Centre before summing: the trace minus count·size loses everything once the rows agree.
         centred = own - own.mean(-1, keepdim=True) - own.mean(-2, keepdim=True) + size[..., None, None]
         rest = centred.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(0)
         sizes.append(size.clamp_min(0).sqrt())

@@ -27,10 +27,18 @@ def bundles(ax: Axes, rows: Tensor, a: Tensor, targets: Tensor, title: str) -> N
     ax.spines[:].set_visible(False)
 
 
+def shares(ax: Axes, time: Tensor, share: Tensor, a: Tensor) -> None:
+    """Share of each row (T, m) that lies outside the plane of v and u, against log t."""
+    for values, colour in zip(share.T, colour_of(a)):
+        ax.plot(time, values, color=colour, lw=0.8, alpha=0.6)
+    ax.set(xlabel=r"$\log t$ ($t$: steps)", title="share outside the plane")
+    ax.set(ylim=(0, 1.05), xscale="log", xlim=(1, None))
+
+
 def ranks_along(
     ax: Axes, time: Tensor, curves: Mapping[str, Tensor], limits: Mapping[str, float], handover: float | None = None
 ) -> None:
-    """Stable ranks (T,) of W, W_+ and W_- against log t, limits as dashed lines; the flow takes over at ``handover``."""
+    """Stable ranks (T,) of W, W_+ and W_- against log t, limits dotted; the flow takes over at ``handover``."""
     for (name, values), colour, style in zip(curves.items(), ("black", BLUE, ORANGE), ("-", "-", "--")):
         ax.plot(time, values, color=colour, ls=style, label=name)
     for (name, value), colour in zip(limits.items(), (PURPLE, GREEN, GREY, YELLOW)):
