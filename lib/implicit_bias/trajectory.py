@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from torch import Size, Tensor
+from torch import Tensor
 
 from ._checks import fail
 from .data import Dataset
@@ -92,14 +92,16 @@ class Trajectory:
         series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
         if self.log_time is not None:
             series["log_time"] = self.log_time[at]
-        batch, data = self.log_loss.shape[1:], self.data
-        if data.x.ndim > 2:
-            data = replace(data, x=_pick(data.x, 2, batch, index), y=_pick(data.y, 1, batch, index))
-        lift = self._lift
+        batch, data, lift = self.log_loss.shape[1:], self.data, self._lift
+        data = replace(data, x=_pick(data.x, 2, batch, index), y=_pick(data.y, 1, batch, index))
+        step_size = self.step_size
+        if isinstance(step_size, Tensor):
+            step_size = _pick(step_size, 0, batch, index)
         return replace(
             self,
             data=data,
             initial=_entry(self.initial, batch, index),
+            step_size=step_size,
             _lift=lambda state: _entry(lift(state), batch, index),
             **series,
         )
@@ -109,15 +111,17 @@ class Trajectory:
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
 
 
-def _pick(tensor: Tensor, core: int, batch: Size, index: tuple[int, ...]) -> Tensor:
-    """An entry of a tensor whose batch dimensions broadcast to those of the run."""
+def _pick(tensor: Tensor, core: int, batch: tuple[int, ...], index: tuple[int, ...]) -> Tensor:
+    """One entry of a tensor with ``core`` dimensions of its own, whose others broadcast to the batch of a run."""
+    if tensor.ndim == core:
+        return tensor
     return tensor.expand(*batch, *tensor.shape[tensor.ndim - core :])[index]
 
 
-def _entry(net: TwoLayer, batch: Size, index: tuple[int, ...]) -> TwoLayer:
+def _entry(net: TwoLayer, batch: tuple[int, ...], index: tuple[int, ...]) -> TwoLayer:
     """One network of a batch."""
-    gamma, frozen = net.activation.gamma, net.frozen_gram
-    leaks = isinstance(gamma, Tensor) and gamma.ndim > 0
-    activation = replace(net.activation, gamma=_pick(gamma, 0, batch, index)) if leaks else net.activation
-    weights, a = _pick(net.weights, 2, batch, index), _pick(net.a, 1, batch, index)
-    return TwoLayer(weights, a, activation, None if frozen is None else _pick(frozen, 2, batch, index))
+    activation, frozen = net.activation, net.frozen_gram
+    if isinstance(activation.gamma, Tensor):
+        activation = replace(activation, gamma=_pick(activation.gamma, 0, batch, index))
+    frozen = None if frozen is None else _pick(frozen, 2, batch, index)
+    return TwoLayer(_pick(net.weights, 2, batch, index), _pick(net.a, 1, batch, index), activation, frozen)
