@@ -2,6 +2,7 @@
 
 from . import (
     balance,
+    balance_exponent,
     decomposition,
     found,
     found_pl,

@@ -151,7 +151,8 @@ def _halves(m: int) -> tuple[TwoLayer, Dataset, float]:
 )
 def half_active(net: TwoLayer, data: Dataset, delta: float = 0.1, gaussian: bool = True) -> Verdict:
     """K-A.2 on a draw of ``W(0)``, or a batch of draws (seeds), m neurons of each sign; any start whose rows have a
-    symmetric law will do (``gaussian``). ``constants``: the share of draws that break it, the extremes of ``|S_i(0)|/m``.
+    symmetric law will do (``gaussian``). ``constants``: the share of draws that break it, and the extremes of
+    ``|S_i(0)|/m``.
     """
     _delta(delta)
     m = min(net.m_pos, net.m_neg)
