@@ -179,7 +179,7 @@ def _relu_clocks(run: Trajectory) -> Clocks:
     balance = torch.minimum(slow / fast, short).clamp_min(0)
     lean = _make("lean", "10(n-1) p D ≤ R_min²", torch.ones_like(delta), 10 * delta)
     # With p = 0 one active neuron a sample is enough.
-    need = torch.where(delta > 0, 0.4, 1 / net.m_pos)
+    need = torch.where(delta > 0, 0.4 * net.m_pos, torch.ones_like(delta)) / net.m_pos * (1 - 1e-12)
     active = _make("active", "|S_i(0)| ≥ 0.4 m (≥ 1 if p = 0)", low, need)
     step = _make("step", "η R_max² ≤ 3.6 nm", 3.6, h)
     return Clocks(E, D, delta, slow, fast, balance, balance, (*setting_of_K(net, relu=True), lean, active, step))
