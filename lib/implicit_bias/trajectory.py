@@ -92,14 +92,18 @@ class Trajectory:
         series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
         if self.log_time is not None:
             series["log_time"] = self.log_time[at]
-        batched = self.data.x.ndim > 2
-        data = replace(self.data, x=self.data.x[index], y=self.data.y[index]) if batched else self.data
-        lift = self._lift
+        # Data, start, steps and slopes may have fewer batch dimensions than the run.
+        shape, data, lift = self.log_loss.shape[1:], self.data, self._lift
+        if data.x.ndim > 2:
+            x, y = data.x.expand(*shape, data.n, data.d)[index], data.y.expand(*shape, data.n)[index]
+            data = replace(data, x=x, y=y)
+        if isinstance(self.step_size, Tensor) and self.step_size.ndim:
+            series["step_size"] = self.step_size.expand(shape)[index]
         return replace(
             self,
             data=data,
-            initial=_entry(self.initial, index),
-            _lift=lambda state: _entry(lift(state), index),
+            initial=_entry(self.initial, index, shape),
+            _lift=lambda state: _entry(lift(state), index, shape),
             **series,
         )
 
@@ -108,11 +112,14 @@ class Trajectory:
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
 
 
-def _entry(net: TwoLayer, index: tuple[int, ...]) -> TwoLayer:
-    """One network of a batch."""
-    a = net.a[index] if net.a.ndim > 1 else net.a
+def _entry(net: TwoLayer, index: tuple[int, ...], shape: tuple[int, ...]) -> TwoLayer:
+    """One network of a batch, whose parts need only broadcast to its ``shape``."""
+
+    def at(tensor: Tensor, core: int) -> Tensor:
+        return tensor.expand(*shape, *tensor.shape[tensor.ndim - core :])[index]
+
     gamma = net.activation.gamma
     leaks = isinstance(gamma, Tensor) and gamma.ndim > 0
-    activation = replace(net.activation, gamma=gamma[index]) if leaks else net.activation
-    frozen = None if net.frozen_gram is None else net.frozen_gram.expand(*net.weights.shape[:-1], net.m)[index]
-    return TwoLayer(net.weights[index], a, activation, frozen)
+    activation = replace(net.activation, gamma=at(gamma, 0)) if leaks else net.activation
+    frozen = None if net.frozen_gram is None else at(net.frozen_gram, 2)
+    return TwoLayer(at(net.weights, 2), at(net.a, 1), activation, frozen)

@@ -153,6 +153,7 @@ def _constant(run: Trajectory, which: str, power: int, floor: Tensor) -> tuple[F
 
 def _conditions(run: Trajectory, C: float, delta: float, *, leaky: bool) -> tuple[Hypothesis, ...]:
     """K's setting, and its conditions on data, step and start (σ₀ is taken as the root mean square of W(0))."""
+    gains(run)  # refuses a run that has no steps
     net, data = run.initial, run.data
     step_size, scale = torch.as_tensor(run.step_size, dtype=torch.float64), rms_scale(net, data)
     setting = setting_of_K(net, relu=not leaky)

@@ -124,7 +124,7 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     gap = gap if sign < 0 else gap[1:]
     slack, place = worst_of(gap.reshape(gap.shape[0], -1).amin(-1).exp(), "t =")
     place = f"t = {int(place.split()[-1]) + (sign > 0)}"
-    why = f"over {x.shape[0] - 1} steps, e^x is tightest at {place}, a factor {slack:.3g} inside the bounds."
+    why = f"over {x.shape[0] - 1} steps, e^x is tightest at {place}, a factor {slack:.4f} inside the bounds."
     if slack < 1:
         why = f"at {place}, e^x is outside the bounds by a factor {1 / slack:.3g}."
     last = (x[-1] - torch.log(torch.tensor(float(x.shape[0] - 1), dtype=torch.float64))).exp()
