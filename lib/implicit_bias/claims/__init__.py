@@ -1,6 +1,9 @@
 """Every claim of the register as an object: hypotheses, conclusion, verdict, and a control on either side."""
 
 from . import (
+    balance,
+    balance_exponent,
+    decomposition,
     found,
     found_leaky,
     found_orthogonal,
@@ -10,15 +13,16 @@ from . import (
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
+    leaky_limits,
+    log_lemma,
     loss_ratio,
     loss_ratio_start,
     near,
-    smooth_descent,
-    leaky_limits,
-    near,
-    patterns,
-    relu_patterns,
     orthogonal,
+    patterns,
+    random_start,
+    relu_patterns,
+    smooth_descent,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table
 from .verdict import Verdict
