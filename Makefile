@@ -55,9 +55,10 @@ notebooks: $(READY) ## run the texts in book/text into notebooks, all or NB="nam
 	$(call say,Notebooks)
 	@$(PY) book/tools/notebooks.py $(NB)
 
-figures: $(READY) ## remake the stored results (about a quarter of an hour)
+figures: $(READY) ## remake the stored results (about half an hour)
 	$(call say,Stored results)
 	@OMP_NUM_THREADS=1 $(PY) book/results/xor_sweep.py
+	@OMP_NUM_THREADS=1 $(PY) book/results/relu_study.py
 
 address: ## write the book's address everywhere, or change it with REPO=owner/name
 	@$(PYTHON) book/tools/address.py $(if $(REPO),--set $(REPO))

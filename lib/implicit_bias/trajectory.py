@@ -92,14 +92,17 @@ class Trajectory:
         series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
         if self.log_time is not None:
             series["log_time"] = self.log_time[at]
-        batched = self.data.x.ndim > 2
-        data = replace(self.data, x=self.data.x[index], y=self.data.y[index]) if batched else self.data
-        lift = self._lift
+        batch, data, lift = self.log_loss.shape[1:], self.data, self._lift
+        data = replace(data, x=_pick(data.x, 2, batch, index), y=_pick(data.y, 1, batch, index))
+        step_size = self.step_size
+        if isinstance(step_size, Tensor):
+            step_size = _pick(step_size, 0, batch, index)
         return replace(
             self,
             data=data,
-            initial=_entry(self.initial, index),
-            _lift=lambda state: _entry(lift(state), index),
+            initial=_entry(self.initial, batch, index),
+            step_size=step_size,
+            _lift=lambda state: _entry(lift(state), batch, index),
             **series,
         )
 
@@ -108,11 +111,17 @@ class Trajectory:
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
 
 
-def _entry(net: TwoLayer, index: tuple[int, ...]) -> TwoLayer:
+def _pick(tensor: Tensor, core: int, batch: tuple[int, ...], index: tuple[int, ...]) -> Tensor:
+    """One entry of a tensor with ``core`` dimensions of its own, whose others broadcast to the batch of a run."""
+    if tensor.ndim == core:
+        return tensor
+    return tensor.expand(*batch, *tensor.shape[tensor.ndim - core :])[index]
+
+
+def _entry(net: TwoLayer, batch: tuple[int, ...], index: tuple[int, ...]) -> TwoLayer:
     """One network of a batch."""
-    a = net.a[index] if net.a.ndim > 1 else net.a
-    gamma = net.activation.gamma
-    leaks = isinstance(gamma, Tensor) and gamma.ndim > 0
-    activation = replace(net.activation, gamma=gamma[index]) if leaks else net.activation
-    frozen = None if net.frozen_gram is None else net.frozen_gram.expand(*net.weights.shape[:-1], net.m)[index]
-    return TwoLayer(net.weights[index], a, activation, frozen)
+    activation, frozen = net.activation, net.frozen_gram
+    if isinstance(activation.gamma, Tensor):
+        activation = replace(activation, gamma=_pick(activation.gamma, 0, batch, index))
+    frozen = None if frozen is None else _pick(frozen, 2, batch, index)
+    return TwoLayer(_pick(net.weights, 2, batch, index), _pick(net.a, 1, batch, index), activation, frozen)

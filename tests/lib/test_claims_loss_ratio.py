@@ -484,6 +484,14 @@ def test_invariant_takes_a_rho_and_says_when_it_is_too_small():
     assert "ρ fails" in ib.claims["F-E.10"].check(late, rho=3.0).why
 
 
+def test_invariant_keeps_a_ratio_that_is_large_already():
+    net, data = with_margins([0.5, 5.0], 0.5)
+    run = ib.gradient_descent(net, data, 1e-4, 1, record=[0])
+    verdict = ib.claims["F-E.10"].check(run)
+    assert verdict.verdict == "holds" and verdict.constants["ρ"] == pytest.approx(math.exp(4.5))
+    assert 1 < verdict.slack < 1.01
+
+
 # -- E.11 and E.4 ------------------------------------------------------------------------------------------------------
 
 

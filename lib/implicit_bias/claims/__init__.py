@@ -1,15 +1,27 @@
 """Every claim of the register as an object: hypotheses, conclusion, verdict, and a control on either side."""
 
 from . import (
+    balance,
+    balance_exponent,
+    decomposition,
     found,
+    found_leaky,
+    found_orthogonal,
     found_pl,
     found_ratio,
+    found_relu,
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
+    leaky_limits,
+    log_lemma,
     loss_ratio,
     loss_ratio_start,
     near,
+    orthogonal,
+    patterns,
+    random_start,
+    relu_patterns,
     smooth_descent,
 )
 from .registry import Claim, Claims, Row, ledger, registry, table

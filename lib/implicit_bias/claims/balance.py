@@ -1,0 +1,297 @@
+r"""Kou et al., Lemmas 5.4, 5.5, B.3, B.4: no sample's coefficients ever fall behind another's.
+
+The papers say "a constant c". Each check measures the best one over the run, reads its trend in ``1/log t``, and holds
+it against a constant with a name: the one that the paper's own proof gives, with its free ``C'`` (the length of the
+first phase, in units of ``nm/(ηR_max²)``) set to 1.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from .. import data as samples
+from ..data import Dataset
+from ..dynamics import gradient_descent, log_spaced
+from ..hypotheses import H_K4_1, H_K4_3, Hypothesis
+from ..network import Activation, TwoLayer, leaky_relu, relu
+from ..trajectory import Trajectory
+from .clocks import (
+    active_at_start,
+    clocks,
+    coefficients,
+    gains,
+    in_class,
+    largest_start,
+    least_ratio,
+    neuron_sums,
+    rms_scale,
+    setting_of_K,
+)
+from .registry import register
+from .verdict import Finding, Verdict, decide, worst_of
+
+__all__ = [
+    "balance_along",
+    "descent",
+    "growth_bounds",
+    "limit_of",
+    "own_class_means",
+    "paper_constant",
+    "relu_constant",
+]
+
+CHAPTER = "decomposition"
+
+
+# -- constants of the paper's proofs ---------------------------------------------------------------------------------
+
+
+def paper_constant(run: Trajectory) -> Tensor:
+    """``c₁`` (...) of Lemmas B.1 and B.4 as their proofs give it at ``C' = 1`` and ``p → 0``: the smaller of ``g((1+γ)
+    (1+β))/R²`` (first phase) and ``min(1, log(1 + e^{-(1+γ)β}/R²)/log(1 + γe^{2β}))/6``.
+
+    β is the size of the start, cut at γ, which is as large as the hypotheses let it be.
+    """
+    net, R2 = run.initial, run.data.R.double() ** 2
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    beta = torch.minimum(largest_start(net, run.data), gamma)
+    early = torch.sigmoid(-(1 + gamma) * (1 + beta)) / R2
+    late = torch.log1p(torch.exp(-(1 + gamma) * beta) / R2) / torch.log1p(gamma * torch.exp(2 * beta))
+    return torch.minimum(early, late.clamp_max(1) / 6)
+
+
+def relu_constant(run: Trajectory) -> Tensor:
+    """``c₁`` (...) of Lemma E.1, its first bullet, in the same way: ``c' = 5/2``, ``C' = 1``, β cut at 1."""
+    R2 = run.data.R.double() ** 2
+    beta = largest_start(run.initial, run.data).clamp_max(1)
+    early = torch.sigmoid(-(1 + beta)) / R2
+    late = 0.16 * torch.log1p(torch.exp(-beta) / (5 * R2)) / torch.log1p(1.2 * torch.exp(2 * beta))
+    return torch.minimum(early, late)
+
+
+def growth_bounds(run: Trajectory) -> tuple[Tensor, Tensor]:
+    """What K-B.3 puts below and above ``(1/m)Σ_r|ρ_{j,r,i}|``: two tensors (T, ..., 2, n), ``j = y_i`` first, at the
+    records after step 0.
+
+    As (B.31)-(B.34) derive them, with ``c₄ = c₅ = ½`` and ``c₆ = 3/2``, the values that end the proof.
+    """
+    step, _ = coefficients(run)
+    h, beta = gains(run), largest_start(run.initial, run.data).unsqueeze(-1)
+    gamma = torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64).unsqueeze(-1)
+    t = step.double().reshape(-1, *(1,) * h.ndim)
+    slow, fast = 1.5 * h * torch.exp(-(1 + gamma) * beta) * t, 0.5 * h * torch.exp(2 * beta) * t
+    below = torch.stack([torch.log1p(gamma * slow) / 3, gamma * torch.log1p(slow) / 3], dim=-2)
+    above = torch.stack([2 * torch.log1p(fast), 2 / gamma * torch.log1p(gamma * fast)], dim=-2)
+    return below, above
+
+
+# -- ratios along a run ----------------------------------------------------------------------------------------------
+
+
+def balance_along(run: Trajectory, which: str) -> tuple[Tensor, Tensor]:
+    """Steps (T,) after the first, and a ratio (T, ...) at each, smallest over largest.
+
+    ``which`` is ``"sums"`` (of ``Σ_r|ρ_{j,r,i}|`` over j and i, K-5.4), ``"neurons"`` (of single ``|ρ_{j,r,i}|``,
+    K-B.4) or ``"active"`` (smallest over ``j = y_i, r ∈ S_i(0)`` only, K-5.5).
+    """
+    step, rho = coefficients(run)
+    if which == "sums":
+        sums = neuron_sums(run.initial, rho)
+        return step, least_ratio(sums, sums)
+    sizes = rho.abs()
+    if which == "neurons":
+        return step, least_ratio(sizes, sizes)
+    chosen = active_at_start(run.initial, run.data)
+    return step, least_ratio(sizes.masked_fill(~chosen, math.inf), sizes)
+
+
+def own_class_means(run: Trajectory) -> Tensor:
+    """``(1/m)Σ_r|ρ_{j,r,i}|`` (T, ..., 2, n) after step 0, the sample's own class first."""
+    _, rho = coefficients(run)
+    own = in_class(run.initial, run.data)
+    sizes = rho.abs() / run.initial.m_pos
+    return torch.stack([(sizes * own).sum(-2), (sizes * ~own).sum(-2)], dim=-2)
+
+
+def limit_of(step: Tensor, ratio: Tensor, unit: Tensor) -> Tensor:
+    """Where a ratio (T, ...) is heading: the intercept (...) of a straight line in ``1/log(1 + unit·t)`` through the
+    last two decades of steps; NaN with fewer than 3 records there. ``unit`` (...) is the largest gain ``h``.
+    """
+    late = step >= step[-1] / 100
+    if int(late.sum()) < 3:
+        return ratio.new_full(ratio.shape[1:], math.nan)
+    clock = step[late].double().reshape(-1, *(1,) * unit.ndim) * unit
+    u, c = torch.broadcast_tensors(1 / torch.log1p(clock), ratio[late])
+    centred = u - u.mean(0)
+    slope = (centred * (c - c.mean(0))).sum(0) / (centred * centred).sum(0)
+    return c.mean(0) - slope * u.mean(0)
+
+
+def _constant(run: Trajectory, which: str, power: int, floor: Tensor) -> tuple[Finding, str]:
+    """The best c in ``ratio ≥ c γ^power`` over a run, where it is heading, and both against a floor."""
+    step, ratio = balance_along(run, which)
+    gamma = torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64)
+    ratio = ratio / (gamma**power if power else 1.0)
+    batch, series = ratio.shape[1:], ratio.flatten(1) if ratio.ndim > 1 else ratio.unsqueeze(1)
+    best, heading, floor = (
+        value.expand(batch).flatten() for value in (ratio.amin(0), limit_of(step, ratio, gains(run).amax(-1)), floor)
+    )
+    slack, place = worst_of((best / floor).reshape(batch), "run")
+    k = int((best / floor).argmin())
+    c, limit, named = float(best[k]), float(heading[k]), float(floor[k])
+    at = int(step[int(series[:, k].argmin())])
+    towards = "" if math.isnan(limit) else f", heading for {limit:.3g}"
+    why = f"the best c over the run is {c:.3g} (at step {at}){towards}; the paper's proof gives {named:.2g}."
+    numbers = {"c": c, "step": at, "limit": limit, "floor": named}
+    falls = bool((heading < floor).any())
+    return Finding(slack, why, place, numbers), "The ratio still falls, towards less than that." if falls else ""
+
+
+def _conditions(run: Trajectory, C: float, delta: float, *, leaky: bool) -> tuple[Hypothesis, ...]:
+    """K's setting, and its conditions on data, step and start (σ₀ is taken as the root mean square of W(0))."""
+    gains(run)  # refuses a run that has no steps
+    net, data = run.initial, run.data
+    step_size, scale = torch.as_tensor(run.step_size, dtype=torch.float64), rms_scale(net, data)
+    setting = setting_of_K(net, relu=not leaky)
+    if not bool(setting[0].holds):
+        return setting
+    if leaky:
+        return (*setting, H_K4_1(data, net.activation.gamma, net.m_pos, step_size, scale, C, delta))
+    return (*setting, H_K4_3(data, net.m_pos, step_size, scale, C, delta))
+
+
+# -- the instances of the controls -----------------------------------------------------------------------------------
+
+
+def descent(data: Dataset, m: int, activation: Activation, steps: int, C: float = 10.0, seed: int = 1) -> Trajectory:
+    """A run at ``1/C`` of the step, and of the start, that K's conditions allow at C = 1 (δ = 0.01)."""
+    scale = 1 / (C * float(data.R_max) * math.sqrt(math.log(m * data.n / 0.01)))
+    gamma = activation.gamma
+    scale = scale * gamma if isinstance(gamma, Tensor) or gamma > 0 else scale
+    start = TwoLayer.init(data, m, m, activation, 1.0, "1/m", seed=seed)
+    size = torch.as_tensor(scale, dtype=torch.float64)
+    start = TwoLayer(start.weights * size[..., None, None], start.a, activation, _frozen(start, size))
+    step_size = data.n * m / (C * float(data.R_max) ** 2)
+    return gradient_descent(start, data, step_size, steps, record=log_spaced(steps, 80))
+
+
+def _frozen(net: TwoLayer, size: Tensor) -> Tensor | None:
+    return None if net.frozen_gram is None else net.frozen_gram * size[..., None, None] ** 2
+
+
+@cache
+def _leaky_within() -> tuple[Trajectory]:
+    return (descent(samples.gaussian(10, 200_000_000, seed=0), 20, leaky_relu(0.5), 20_000),)
+
+
+@cache
+def _relu_within() -> tuple[Trajectory]:
+    return (descent(samples.gaussian(10, 200_000_000, seed=0), 80, relu(), 20_000),)
+
+
+@cache
+def _fitted(gamma: float) -> tuple[Trajectory]:
+    """A start at which one sample has a large margin already, and so hardly ever pulls."""
+    data, m = samples.orthogonal(6), 8
+    net = TwoLayer.init(data, m, m, leaky_relu(gamma) if gamma else relu(), 1e-3, "1/m", seed=1)
+    lift = torch.where(net.positive, 30.0, -30.0).double().unsqueeze(-1) * data.y[0] * data.x[0]
+    start = TwoLayer(net.weights + lift, net.a, net.activation)
+    return (gradient_descent(start, data, 4.0, 3000, record=log_spaced(3000, 60)),)
+
+
+# -- the claims ------------------------------------------------------------------------------------------------------
+
+
+@register(
+    "K-5.4",
+    "Automatic balance, leaky ReLU",
+    "Σ_r |ρ_{j,r,i}| ≥ c γ² Σ_r |ρ_{j',r,i'}| for all t, j, j', i, i', with a constant c.",
+    "K, Lemma 5.4; across j: Lemma B.1",
+    chapter=CHAPTER,
+    positive=_leaky_within,
+    negative=lambda: _fitted(0.5),
+)
+def balance_of_sums(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
+    """K-5.4 on a run of descent, or a batch: the best c over all records, the limit it is heading for, and the floor
+    that the paper's proof names (:func:`paper_constant`). A ratio heading below the floor is undecided.
+    """
+    finding, unsettled = _constant(run, "sums", 2, paper_constant(run))
+    return decide("K-5.4", finding, _conditions(run, C, delta, leaky=True), unsettled=unsettled)
+
+
+@register(
+    "K-B.4",
+    "Balance of single neurons, leaky ReLU",
+    "|ρ_{j,r,i}| ≥ c γ⁴ |ρ_{j',r',i'}| for all t, j, j', r, r', i, i', with the constant c of Lemma B.1.",
+    "K, Lemma B.4",
+    chapter=CHAPTER,
+    positive=_leaky_within,
+    negative=lambda: _fitted(0.5),
+)
+def balance_of_neurons(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
+    """K-B.4 on a run of descent, or a batch; as K-5.4, for single neurons and with γ⁴."""
+    finding, unsettled = _constant(run, "neurons", 4, paper_constant(run))
+    return decide("K-B.4", finding, _conditions(run, C, delta, leaky=True), unsettled=unsettled)
+
+
+@register(
+    "K-5.5",
+    "Automatic balance, ReLU",
+    "|ρ_{y_i,r,i}| ≥ c |ρ_{j,r',i'}| for all t, j, r', i, i' and r ∈ S_i(0), with a constant c.",
+    "K, Lemma 5.5; Lemma E.1",
+    chapter=CHAPTER,
+    positive=_relu_within,
+    negative=lambda: _fitted(0.0),
+)
+def balance_relu(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
+    """K-5.5 on a run of descent with ReLU, or a batch; the floor is :func:`relu_constant`. Lemma A.2's conclusion is
+    a hypothesis here, computed from the start.
+    """
+    finding, unsettled = _constant(run, "active", 0, relu_constant(run))
+    active = next((h for h in clocks(run).hypotheses if h.name == "active"), None)
+    hypotheses = _conditions(run, C, delta, leaky=False)
+    hypotheses = hypotheses if active is None else (*hypotheses, active)
+    return decide("K-5.5", finding, hypotheses, unsettled=unsettled)
+
+
+@cache
+def _opposed() -> tuple[Trajectory]:
+    """Two samples of opposite classes that nearly coincide: each must work ten times as hard for its margin."""
+    data = samples.correlated(2, p=0.9, signs="oppose")
+    start = TwoLayer.init(data, 8, 8, leaky_relu(0.5), 1e-3, "1/m", seed=1)
+    return (gradient_descent(start, data, 2.0, 3000, record=log_spaced(3000, 60)),)
+
+
+@register(
+    "K-B.3",
+    "Coefficients grow like the logarithm",
+    "For t ≥ T = nm/(ηR_max²), (1/m) Σ_r |ρ_{j,r,i}| lies between two constants times log(1 + η‖x_i‖²t/(nm)).",
+    "K, Lemma B.3",
+    chapter=CHAPTER,
+    positive=_leaky_within,
+    negative=_opposed,
+)
+def growth(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
+    """K-B.3 on a run of descent, or a batch: the four bounds of the lemma (:func:`growth_bounds`) from T on, and the
+    constants measured, as multiples of ``log(1 + h_i t)``.
+    """
+    hypotheses = _conditions(run, C, delta, leaky=True)
+    if not hypotheses[0].holds.all():
+        return decide("K-B.3", Finding(0.0, "the bounds divide by γ, which is 0 here."), hypotheses)
+    (step, _), h = coefficients(run), gains(run)
+    means = own_class_means(run)
+    below, above = growth_bounds(run)
+    clock = step.double().reshape(-1, *(1,) * h.ndim) * h
+    late = (clock.amax(-1) >= 1).unsqueeze(-1).unsqueeze(-1)
+    if not bool(late.any()):
+        return decide("K-B.3", Finding(0.0, "no record at T or later."), hypotheses, unsettled="The run is too short.")
+    slacks = torch.where(late, torch.minimum(means / below, above / means), math.inf)
+    slack, place = worst_of(slacks.flatten(1).amin(-1), "record")
+    multiple = means / torch.log1p(clock).unsqueeze(-2)
+    numbers = {"low": float(multiple.where(late, math.inf).min()), "high": float(multiple.where(late, -math.inf).max())}
+    why = f"from T on, the means are {numbers['low']:.3f} to {numbers['high']:.3f} times log(1 + η‖x_i‖²t/(nm))."
+    return decide("K-B.3", Finding(slack, why, place, numbers), hypotheses)

@@ -1,0 +1,79 @@
+r"""S-8: how balanced the coefficients really are. The true exponent in γ is 1, in R it is -2, and the constant is
+known.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from .. import data as samples
+from ..network import leaky_relu
+from ..trajectory import Trajectory
+from .balance import CHAPTER, balance_along, descent
+from .clocks import ceiling, clocks
+from .registry import register
+from .verdict import Finding, Verdict, decide, worst_of
+
+__all__ = ["balance_exponent"]
+
+
+@cache
+def _slow() -> tuple[Trajectory]:
+    """Slopes from 0.05 to 0.8 as one batch, lengths from 1 to 2, small steps and a small start."""
+    gamma = torch.tensor([0.05, 0.1, 0.2, 0.4, 0.8], dtype=torch.float64)
+    data = samples.orthogonal(6, norms=torch.linspace(1, 2, 6, dtype=torch.float64))
+    return (descent(data, 8, leaky_relu(gamma), 20_000, C=300.0),)
+
+
+@cache
+def _carried() -> tuple[Trajectory]:
+    """One sample leans on all others, of its class and of the other, so that it is fitted without pulling itself."""
+    n, lean = 17, 0.24
+    agreement = torch.eye(n, dtype=torch.float64)
+    agreement[0, 1:] = agreement[1:, 0] = lean
+    y = torch.tensor([1.0, -1.0]).double().repeat(n)[:n]
+    data = samples.from_gram(agreement * torch.outer(y, y), y=y)
+    return (descent(data, 8, leaky_relu(0.5), 200_000, C=2.0),)
+
+
+@register(
+    "S-8",
+    "One power of the leak is lost, not two or four",
+    "If ηR_max² ≤ nm and 2(n-1)pD ≤ γR_min², then |ρ_{j,r,i}| ≥ (γ/D)|ρ_{j',r',i'}| at every step, with"
+    " D = max(3, R²e^{2E}), E = 2β/γ + (1-γ)ηR_max²/(nm), β = max|⟨w_j(0),x_i⟩|; and the least ratio tends to γ/R² as"
+    " the start, the step and p do to 0: γ¹/R², not γ² or γ⁴. ReLU, r ∈ S_i(0): D = max(5, R²e^{2β}), no γ.",
+    "found here; proof in the chapter",
+    chapter=CHAPTER,
+    positive=_slow,
+    negative=_carried,
+    status="proved here",
+)
+def balance_exponent(run: Trajectory) -> Verdict:
+    """S-8 on a run of descent, or a batch, leaky ReLU or ReLU: the least ratio of coefficients over the run between the
+    floor of the theorem (with δ in place of its largest value) and its ceiling.
+
+    ``constants``: the ``least`` ratio of the tightest run, its ``floor`` and ``ceiling``, and the largest least ratio
+    in units of the sharp value γ/R² (``sharp``); for a batch of at least three slopes the fitted ``exponent`` of γ.
+    """
+    ours, net = clocks(run), run.initial
+    relu_run = any(h.name == "active" for h in ours.hypotheses)
+    step, ratio = balance_along(run, "active" if relu_run else "neurons")
+    least = ratio.amin(0)
+    floor, top = (value.expand(least.shape) for value in (ours.floor, ceiling(run, ours, step)))
+    between = torch.minimum(least / floor, top / least)
+    slack, place = worst_of(between, "run")
+    k = int(between.flatten().argmin())
+    named = {"least": least, "floor": floor, "ceiling": top}
+    numbers = {name: float(value.flatten()[k]) for name, value in named.items()}
+    gamma = torch.ones((), dtype=torch.float64) if relu_run else torch.as_tensor(net.activation.gamma).double()
+    numbers["sharp"] = float((least * run.data.R.double() ** 2 / gamma).max())
+    why = "the least ratio over the run is {least:.4f}, between {floor:.4f} and {ceiling:.4f}".format(**numbers)
+    if gamma.numel() >= 3 and gamma.shape == least.shape:
+        x, y = gamma.log() - gamma.log().mean(), least.log()
+        numbers["exponent"] = float((x * (y - y.mean())).sum() / (x * x).sum())
+        why = f"{why}; over the slopes it goes like γ^{numbers['exponent']:.2f}"
+    if slack < 1:
+        why = why.replace("between", "not between")
+    return decide("S-8", Finding(slack, f"{why}.", place, numbers), ours.hypotheses)

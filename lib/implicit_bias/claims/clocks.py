@@ -1,0 +1,206 @@
+r"""What the proofs about the coefficients ρ are made of: K's setting, class sums, ratios, and one clock a sample.
+
+With ``h_i = η‖x_i‖²/(nm)`` and ``Γ_i(t) = Σ_{s<t} g_i(s)``, the clock of sample i is ``B_i = h_i Γ_i``. An increment
+of ``|ρ_{j,r,i}|`` is ``σ'`` times that of ``B_i``, so a coefficient lies between ``γ B_i`` and ``B_i``; and the margin
+``q_i`` is ``(1 + γ²) B_i`` up to what the start and the other samples add. That decides every ratio (S-8).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._checks import fail
+from ..data import Dataset
+from ..hypotheses import Hypothesis, _make
+from ..measures import rho_along
+from ..network import TwoLayer
+from ..trajectory import Trajectory
+from .common import _fact
+
+__all__ = [
+    "Clocks",
+    "active_at_start",
+    "ceiling",
+    "clocks",
+    "coefficients",
+    "gains",
+    "in_class",
+    "largest_start",
+    "least_ratio",
+    "neuron_sums",
+    "rms_scale",
+    "setting_of_K",
+]
+
+
+# -- the setting -----------------------------------------------------------------------------------------------------
+
+
+def setting_of_K(net: TwoLayer, *, relu: bool | None = None) -> tuple[Hypothesis, ...]:
+    """K's network: a leaky ReLU or ReLU (``relu`` says which of the two; None takes either), and ``a = ±1/m`` with m
+    neurons of each sign.
+    """
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    kind = {
+        None: ("leaky ReLU or ReLU", bool((gamma >= 0).all())),
+        True: ("ReLU", bool((gamma == 0).all())),
+        False: ("leaky ReLU with γ in (0, 1]", bool((gamma > 0).all())),
+    }
+    name, right = kind[relu]
+    even = net.m_pos == net.m_neg
+    unit = even and bool(((net.a.abs() * net.m_pos - 1).abs() < 1e-6).all())
+    return (
+        _fact("activation", name, right and net.activation.homogeneous),
+        _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
+    )
+
+
+def in_class(net: TwoLayer, data: Dataset) -> Tensor:
+    """Whether neuron and sample have the same sign, ``j = y_i`` (..., 2m, n)."""
+    return net.positive.unsqueeze(-1) == data.positive.unsqueeze(-2)
+
+
+def active_at_start(net: TwoLayer, data: Dataset) -> Tensor:
+    """``r ∈ S_i(0)`` (..., 2m, n): neurons of the sample's own class with ``⟨w_{y_i,r}(0), x_i⟩ ≥ 0``."""
+    return in_class(net, data) & (net.preactivations(data.x) >= 0)
+
+
+def gains(run: Trajectory) -> Tensor:
+    """``h_i = η‖x_i‖²/(nm)`` (..., n), in the run's batch shape: the most a coefficient of sample i moves in a step."""
+    if run.step is None:
+        fail("run", "a run of gradient_descent", "one of gradient_flow, which has no steps")
+    step_size = torch.as_tensor(run.step_size, dtype=torch.float64)
+    h = step_size.unsqueeze(-1) * run.data.norms.double() ** 2 / (run.data.n * run.initial.m_pos)
+    return h.expand(*run.log_loss.shape[1:], run.data.n)
+
+
+def largest_start(net: TwoLayer, data: Dataset) -> Tensor:
+    """``β = max |⟨w_j(0), x_i⟩|`` (...)."""
+    return net.preactivations(data.x).abs().amax((-2, -1)).double()
+
+
+def rms_scale(net: TwoLayer, data: Dataset) -> Tensor:
+    """The root mean square (...) of the entries of W, in all ``ambient_dim`` dimensions: it stands for σ₀."""
+    return (net.frobenius() / math.sqrt(net.m * data.ambient_dim)).double()
+
+
+# -- coefficients along a run ----------------------------------------------------------------------------------------
+
+
+def coefficients(run: Trajectory) -> tuple[Tensor, Tensor]:
+    """Steps (T,) after the first and ``ρ`` (T, ..., 2m, n) there; refuses a run with none recorded."""
+    if run.step is None:
+        fail("run", "a run of gradient_descent", "one of gradient_flow, which has no steps")
+    moved = run.step > 0
+    if not bool(moved.any()):
+        fail("run", "a record after step 0", f"records at {run.step.tolist()}")
+    return run.step[moved], rho_along(run)[moved]
+
+
+def neuron_sums(net: TwoLayer, values: Tensor) -> Tensor:
+    """``Σ_r |v_{j,r,i}|`` (..., 2, n) of ``values`` (..., 2m, n), j = +1 first."""
+    positive = (net.a > 0).unsqueeze(-1)
+    sizes = values.abs()
+    return torch.stack([(sizes * positive).sum(-2), (sizes * ~positive).sum(-2)], dim=-2)
+
+
+def least_ratio(small: Tensor, large: Tensor) -> Tensor:
+    """Smallest of ``small`` over largest of ``large``, both (..., k, n): a balance constant at each time."""
+    return small.flatten(-2).amin(-1) / large.flatten(-2).amax(-1)
+
+
+# -- one clock a sample ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What the theorem of the chapter (S-8) says of a run, from its start, data and step alone.
+
+    ``B_i ≥ balance · B_{i'}`` and ``|ρ_ji| ≥ floor · |ρ_j'i'|`` at every time, for the coefficients it speaks of (all
+    of them; for ReLU those with ``r ∈ S_i(0)``). ``e^{±E}`` bounds what the start and the steps do to a loss gradient,
+    ``δ B_i`` what the other samples do to a preactivation, and ``slow B_i``, ``fast B_i`` the margin, up to E. Each
+    (...).
+    """
+
+    E: Tensor
+    D: Tensor
+    delta: Tensor
+    slow: Tensor
+    fast: Tensor
+    balance: Tensor
+    floor: Tensor
+    hypotheses: tuple[Hypothesis, ...]
+
+
+def clocks(run: Trajectory) -> Clocks:
+    """The constants of S-8 for a run of descent, leaky ReLU or ReLU."""
+    relu = bool((torch.as_tensor(run.initial.activation.gamma) == 0).all())
+    return _relu_clocks(run) if relu else _leaky_clocks(run)
+
+
+def _lean(data: Dataset, D: Tensor) -> Tensor:
+    """``δ = (n-1) p D / R_min²``, 0 where p is."""
+    p = data.p.double()
+    return torch.where(p > 0, (data.n - 1) * p * D / data.R_min.double() ** 2, torch.zeros_like(D))
+
+
+def _leaky_clocks(run: Trajectory) -> Clocks:
+    net, data = run.initial, run.data
+    gamma, h = torch.as_tensor(net.activation.gamma, dtype=torch.float64), gains(run).amax(-1)
+    E = 2 * largest_start(net, data) / gamma + (1 - gamma) * h
+    short = torch.exp(-2 * E) / data.R.double() ** 2
+    D = torch.maximum(1 / short, torch.tensor(3.0, dtype=torch.float64))
+    delta, k = _lean(data, D), 1 + gamma**2
+    # Past the hypothesis the theorem is silent; the floor of its edge is what a check holds such runs against.
+    allowed = 2 * torch.minimum(delta, gamma / 2)
+    slow, fast = k - allowed, k + allowed
+    balance = torch.minimum(slow / fast, short)
+    lean = _make("lean", "2(n-1) p D ≤ γ R_min²", gamma.expand_as(delta), 2 * delta)
+    step = _make("step", "η R_max² ≤ nm", 1.0, h)
+    return Clocks(E, D, delta, slow, fast, balance, gamma * balance, (*setting_of_K(net, relu=False), lean, step))
+
+
+def _relu_clocks(run: Trajectory) -> Clocks:
+    net, data, h = run.initial, run.data, gains(run).amax(-1)
+    E = largest_start(net, data)
+    short = torch.exp(-2 * E) / data.R.double() ** 2
+    D = torch.maximum(1 / short, torch.tensor(5.0, dtype=torch.float64))
+    delta = _lean(data, D)
+    shares = active_at_start(net, data).sum(-2).double() / net.m_pos
+    low, high = shares.amin(-1), shares.amax(-1)
+    allowed = delta.clamp_max(0.1)
+    # Orthogonal data wake no neuron: the margin's slope is that of S_i(0) alone.
+    slow = torch.where(delta > 0, low - (1 + low) * allowed, low)
+    fast = torch.where(delta > 0, 1 + allowed, high)
+    balance = torch.minimum(slow / fast, short).clamp_min(0)
+    lean = _make("lean", "10(n-1) p D ≤ R_min²", torch.ones_like(delta), 10 * delta)
+    # With p = 0 one active neuron a sample is enough.
+    need = torch.where(delta > 0, 0.4 * net.m_pos, torch.ones_like(delta)) / net.m_pos * (1 - 1e-12)
+    active = _make("active", "|S_i(0)| ≥ 0.4 m (≥ 1 if p = 0)", low, need)
+    step = _make("step", "η R_max² ≤ 3.6 nm", 3.6, h)
+    return Clocks(E, D, delta, slow, fast, balance, balance, (*setting_of_K(net, relu=True), lean, active, step))
+
+
+def ceiling(run: Trajectory, ours: Clocks, step: Tensor) -> Tensor:
+    """What S-8 proves above the least ratio (...) of a run recorded at ``step``: at each record, the shortest sample's
+    smallest coefficient against the longest one's largest; the smallest of these bounds.
+
+    Tends to γ/R² (to 1/R² for ReLU) as E, δ and the gains do to 0.
+    """
+    net, h = run.initial, gains(run)
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    is_relu = bool((gamma == 0).all())
+    t = step.double().reshape(-1, *(1,) * (h.ndim - 1))
+    least, most = h.amin(-1), h.amax(-1)
+    behind = torch.log1p(ours.fast * most * torch.exp(-ours.E) * t / 2) / ours.fast
+    ahead = least * t * torch.exp(ours.E) / 2
+    if not is_relu:
+        # Up to this much is lost, or gained, before the signs are right.
+        early = (1 - gamma) * 2 * largest_start(net, run.data) / gamma
+        ahead = gamma * ahead + early + (1 - gamma) * least
+        behind = behind - early - (1 - gamma) * most
+    return torch.where(behind > 0, ahead / behind.clamp_min(1e-300), math.inf).amin(0)

@@ -1,0 +1,237 @@
+r"""Kou, Chen, Gu, Theorem 4.1: norms, stable rank, loss and margins of a leaky ReLU network as t → ∞.
+
+Each check takes a run of descent and, if there is one, the flow that goes on from its end; ``scale`` is σ₀ (read off
+``W(0)`` when not given), ``C`` the constant of H-K4.1, ``delta`` the probability allowed to an unlucky start.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from ..data import from_gram, orthogonal
+from ..dynamics import gradient_descent, gradient_flow, log_spaced
+from ..measures import class_stable_rank
+from ..network import TwoLayer, leaky_relu, relu
+from ..trajectory import Trajectory
+from . import instances
+from .common import fitted_rate, limit
+from .long_runs import LongRun, long_run, setting_of_K
+from .patterns import CHAPTER, live
+from .registry import register
+from .verdict import Finding, Verdict, decide
+
+__all__ = [
+    "loss_rate",
+    "margins_equalise",
+    "neuron_norms",
+    "norms_grow",
+    "paper_exponent",
+    "rank_goes_to_one",
+    "wright_margin",
+]
+
+FLOW = 1e-7
+"""Relative error that many steps of the flow may leave in a margin: gaps below it have closed."""
+
+EXPLAINED = 0.2
+"""Limits in log t are read only where ``‖W(0)‖`` is at most this share of what training has added."""
+
+
+def wright_margin(start: Tensor, rate: Tensor, time: Tensor) -> Tensor:
+    """The margin ``q`` at ``time`` after ``q(0) = start`` under ``dq/dt = rate/(1 + e^q)``: ``q = log ω(z)``.
+
+    ``q + e^q`` grows linearly, so ``z = rate · time + start + e^{start}``, and ``ω`` is Wright's omega function,
+    ``ω(z) + log ω(z) = z``. Shapes broadcast.
+    """
+    from scipy.special import wrightomega
+
+    z = rate * time + start + torch.exp(start)
+    return torch.as_tensor(wrightomega(z.numpy())).log()
+
+
+def neuron_norms(run: LongRun) -> Tensor:
+    """``‖w_{j,r}‖`` (T, m) along a run, frozen parts included."""
+    return run.nets.weight_gram().diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
+
+
+def _start_left(run: LongRun) -> str:
+    """A sentence when the start still shows in the norms, so that limits in log t cannot be read yet."""
+    added = (run.nets.weights[-1] - run.initial.weights).norm()
+    left = float(run.initial.frobenius() / added.clamp_min(1e-300))
+    return "" if left <= EXPLAINED else f"The start still shows (‖W(0)‖ is {left:.2g} times what was added):"
+
+
+# -- instances -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def opposed() -> tuple[Trajectory]:
+    """Two equal samples with opposite labels: the loss stays above log 2."""
+    data = from_gram(torch.ones(2, 2, dtype=torch.float64), y=torch.tensor([1.0, -1.0]))
+    net = TwoLayer.init(data, 4, 4, leaky_relu(instances.GAMMA), 0.1, output="1/m", seed=0)
+    return (gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60)),)
+
+
+@cache
+def dead() -> tuple[Trajectory]:
+    """ReLU with every neuron inactive on every sample: no gradient, the loss stays at log 2."""
+    data = orthogonal(2)
+    a = torch.tensor([0.5, 0.5, -0.5, -0.5], dtype=torch.float64)
+    net = TwoLayer(-data.x.sum(0).expand(4, -1), a, relu())
+    return (gradient_descent(net, data, 1.0, 1000, record=log_spaced(1000, 40)),)
+
+
+@cache
+def with_relu() -> tuple[Trajectory, Trajectory]:
+    """ReLU on orthogonal data: some neurons die, and the stable rank of a class stays above 1."""
+    data = orthogonal(4)
+    net = TwoLayer.init(data, 16, 16, relu(), 1e-3, output="1/m", seed=0)
+    descent = gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60))
+    return descent, gradient_flow(descent.final, data, 300.0)
+
+
+@cache
+def carried() -> tuple[Trajectory, Trajectory]:
+    """A long sample that a short one carries along, nearly parallel and of its class: no support vector."""
+    gram = torch.tensor([[1.0, 2.9, 0.0], [2.9, 9.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    data = from_gram(gram, y=torch.tensor([1.0, 1.0, -1.0]))
+    net = TwoLayer.init(data, 4, 4, leaky_relu(instances.GAMMA), 1e-3, output="1/m", seed=0)
+    descent = gradient_descent(net, data, 0.5, 20_000, record=log_spaced(20_000, 60))
+    return descent, gradient_flow(descent.final, data, 300.0)
+
+
+# -- Theorem 4.1 -----------------------------------------------------------------------------------------------------
+
+
+@register(
+    "K-4.1.a",
+    "Norms grow like log t",
+    "‖w_{j,r}(t)‖ = Θ(log t) for all j, r as t → ∞.",
+    "Theorem 4.1, first item",
+    chapter=CHAPTER,
+    positive=live,
+    negative=with_relu,
+)
+def norms_grow(
+    run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
+) -> Verdict:
+    """K-4.1.a: the power of log t with which each neuron's norm grows over the last decade of log t, and the range of
+    ``‖w_{j,r}‖/log t`` there. True for powers within a factor of 2 of 1.
+    """
+    joined = long_run(run, flow)
+    late = joined.late
+    clock, norms = joined.log_step[late], neuron_norms(joined)[late]
+    powers = torch.tensor([fitted_rate(clock, 1 / column) for column in norms.T.clamp_min(1e-300)])
+    worst = int((powers - 1).abs().argmax())
+    power, ratio = float(powers[worst]), norms[-1] / clock[-1]
+    slack = min(power / 0.5, 2 / power) if power > 1e-9 else 0.0  # below, rounding
+    low, high = float(ratio.min()), float(ratio.max())
+    why = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1), and ‖w‖/log t is between {low:.3g} and "
+    why += f"{high:.3g} at log t = {float(clock[-1]):.4g}."
+    finding = Finding(slack, why, f"neuron {worst}", {"power": power, "low": low, "high": high})
+    unsettled = "" if finding.true else _start_left(joined)
+    return decide("K-4.1.a", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+
+
+@register(
+    "K-4.1.b",
+    "The rank of each class goes to one",
+    "StableRank(W_j(t)) → 1 for j = ±1, with a gap of O(1/log t).",
+    "Theorem 4.1, second item",
+    chapter=CHAPTER,
+    positive=live,
+    negative=with_relu,
+)
+def rank_goes_to_one(
+    run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
+) -> Verdict:
+    """K-4.1.b: the larger of the two gaps ``StableRank(W_j) - 1`` against log t; the paper's law is 1/log t, S-3 says
+    1/log² t.
+    """
+    joined = long_run(run, flow)
+    late = joined.late
+    gap = (class_stable_rank(joined.nets)[late] - 1).amax(-1)
+    finding, unsettled = limit(joined.log_step[late], gap, "the larger StableRank(W_j) - 1", "log t", law=1.0)
+    unsettled = unsettled or ("" if finding.true else _start_left(joined))
+    return decide("K-4.1.b", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+
+
+def paper_exponent(run: LongRun, c: float = 1.0) -> float:
+    """``(1-s)/(1+s)``, ``s = c γ⁻² R_min⁻² p n``: the power of 1/t that the theorem promises for the loss."""
+    leak = float(torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64).max())
+    if leak == 0:
+        return 1.0
+    s = c * float(run.data.p) * run.data.n / (leak**2 * float(run.data.R_min) ** 2)
+    return (1 - s) / (1 + s)
+
+
+RESOLUTION = 0.01
+"""A power this close below the expected one, read over one decade of t, may still rise to it."""
+
+
+@register(
+    "K-4.1.c",
+    "The loss falls",
+    "L(t) = O(t^{-(1-s)/(1+s)}), s = c γ⁻² R_min⁻² p n; O(1/t) when p = 0.",
+    "Theorem 4.1, third item",
+    chapter=CHAPTER,
+    positive=live,
+    negative=dead,
+)
+def loss_rate(
+    run: Trajectory,
+    flow: Trajectory | None = None,
+    *,
+    c: float = 1.0,
+    scale: float | None = None,
+    C: float = 1.0,
+    delta: float = 0.01,
+) -> Verdict:
+    """K-4.1.c: the power of 1/t in the loss over the last decade of t against the theorem's, for its constant ``c``
+    (left open in the paper). S-2 says that it is 1 for every p.
+    """
+    joined = long_run(run, flow)
+    # A decade of log t along a flow, and of t where that is all there is.
+    clock = joined.log_step
+    late = clock >= max(float(clock[-1]) / 10, float(clock[-1]) - math.log(10) if flow is None else -math.inf)
+    t, log_loss = clock[late] - clock[late].mean(), joined.log_loss[late]
+    power = float(-(t * log_loss).sum() / (t * t).sum()) if int(late.sum()) > 2 else math.nan
+    wanted = paper_exponent(joined, c)
+    numbers = {"power": power, "exponent": wanted}
+    promise = f"t^-{wanted:.5f}" if wanted > 0 else "nothing, as s ≥ 1"
+    why = f"L falls like t^-{max(power, 0.0):.5f}; the theorem promises {promise}."
+    close = abs(power - wanted) <= 1e-9  # equal to rounding
+    slack = math.inf if wanted <= 0 else 1.0 if close else (power if power > 1e-9 else 0.0) / wanted
+    slack = 0.0 if math.isnan(slack) else slack
+    near = 1 - RESOLUTION <= slack < 1
+    unsettled = "The run is too short to tell the two powers apart:" if near or math.isnan(power) else ""
+    finding = Finding(slack, why, f"log t = {float(clock[-1]):.4g}", numbers)
+    return decide("K-4.1.c", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+
+
+@register(
+    "K-4.1.d",
+    "All margins equalise",
+    "max_i y_i f(x_i)/min_i y_i f(x_i) → 1 as t → ∞.",
+    "Theorem 4.1 of the published version",
+    chapter=CHAPTER,
+    positive=live,
+    negative=carried,
+)
+def margins_equalise(
+    run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
+) -> Verdict:
+    """K-4.1.d: ``max/min - 1`` of the margins against log t, expected like ``log(λ_max/λ_min)/log t``."""
+    joined = long_run(run, flow)
+    q = joined.margins
+    late = joined.late & (q.amin(-1) > 0)
+    hypotheses = setting_of_K(joined, scale, C, delta)
+    if int(late.sum()) < 3:
+        return decide("K-4.1.d", Finding(0.0, "some margin is not positive at the end."), hypotheses)
+    gap = q[late].amax(-1) / q[late].amin(-1) - 1
+    finding, unsettled = limit(joined.log_step[late], gap, "max/min of the margins, minus 1,", "log t", 1.0, FLOW)
+    return decide("K-4.1.d", finding, hypotheses, unsettled=unsettled)

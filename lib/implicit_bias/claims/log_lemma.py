@@ -1,0 +1,180 @@
+r"""Kou et al., Lemma 5.3 (H.1 and H.2) and Lemma H.4: sequences that climb by ``e^{-x}``, and ratios of logarithms."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .._checks import as_float_tensor, fail, numbers, positive, positive_int
+from ..hypotheses import Hypothesis
+from .common import _fact
+from .registry import register
+from .verdict import Finding, Verdict, decide, worst_of
+
+__all__ = ["climb", "extremes", "log_bounds", "log_ratio", "sharp_bound"]
+
+CHAPTER = "decomposition"
+ROUNDING = 1e-12
+"""Relative error allowed to what float64 computes here; the bounds are met with equality at t = 0 and nearly later."""
+
+
+# -- sequences -------------------------------------------------------------------------------------------------------
+
+
+def log_bounds(x0: float | Tensor, C1: float | Tensor, C2: float | Tensor, t: Tensor, sign: float = 1.0):
+    """``log(e^{x_0} + C1 t)`` and ``log(e^{x_0} + C2 e^{C2} t)`` at times ``t``; ``sign=-1`` has ``e^{-x_0}`` for
+    ``e^{x_0}``, as the main text prints.
+    """
+    x0, C1, C2, t = (torch.as_tensor(value, dtype=torch.float64) for value in (x0, C1, C2, t))
+    start, log_t = sign * x0, t.log()
+    return torch.logaddexp(start, C1.log() + log_t), torch.logaddexp(start, C2.log() + C2 + log_t)
+
+
+def sharp_bound(x0: float | Tensor, C2: float | Tensor, t: Tensor) -> Tensor:
+    """``log(e^{x_0} + t e^{x_0}(exp(C2 e^{-x_0}) - 1))``: never above the upper bound of Lemma 5.3, and equal to the
+    largest ``x_1`` at t = 1 (proved in the chapter).
+    """
+    x0, C2, t = (torch.as_tensor(value, dtype=torch.float64) for value in (x0, C2, t))
+    u = C2 * torch.exp(-x0)
+    log_step = torch.where(u < 30, u.clamp_max(30).expm1().log(), u)
+    return x0 + torch.logaddexp(torch.zeros_like(t), t.log() + log_step)
+
+
+def climb(x0: float, C1: float, C2: float, steps: int, choose) -> Tensor:
+    """A sequence (steps+1,) from ``x0`` whose step is ``e^{-x}`` times ``C1 + (C2 - C1) choose(t, x)``, choices in
+    [0, 1].
+    """
+    _positive_pair(C1, C2)
+    x = [float(numbers(x0, "x0"))]
+    for t in range(positive_int(steps, "steps")):
+        share = float(choose(t, x[-1]))
+        if not 0 <= share <= 1:
+            fail("choose", "values in [0, 1]", share)
+        x.append(x[-1] + (C1 + (C2 - C1) * share) * math.exp(-x[-1]))
+    return torch.tensor(x, dtype=torch.float64)
+
+
+def extremes(x0: float, C1: float, C2: float, steps: int) -> tuple[Tensor, Tensor]:
+    """The least and the greatest ``x_t`` (steps+1,) that any sequence of Lemma 5.3 reaches, exactly.
+
+    What is reachable at t is an interval. ``x + C e^{-x}`` is convex in x, so its largest value there is at an end and
+    its smallest at ``log C``, or at the end nearest to it.
+    """
+    _positive_pair(C1, C2)
+    low, high = [float(numbers(x0, "x0"))], [float(x0)]
+    for _ in range(positive_int(steps, "steps")):
+        a, b = low[-1], high[-1]
+        bottom = min(max(math.log(C1), a), b)
+        low.append(bottom + C1 * math.exp(-bottom))
+        high.append(max(end + C2 * math.exp(-end) for end in (a, b)))
+    return torch.tensor(low, dtype=torch.float64), torch.tensor(high, dtype=torch.float64)
+
+
+def _positive_pair(C1: float, C2: float) -> None:
+    positive(C1, "C1")
+    positive(C2, "C2")
+    if not C1 <= C2:
+        fail("C1", "at most C2", f"C1 = {C1}, C2 = {C2}")
+
+
+def _hugging() -> tuple[Tensor, float, float]:
+    """The two extreme sequences and some that jump between them, from x_0 = 0 and 2."""
+    kinds = [lambda t, x: 0.0, lambda t, x: 1.0, lambda t, x: t % 2, lambda t, x: float((t // 50) % 2)]
+    runs = [climb(x0, 0.2, 1.5, 2000, kind) for x0 in (0.0, 2.0) for kind in kinds]
+    return torch.stack(runs, dim=-1), 0.2, 1.5
+
+
+def _too_fast() -> tuple[Tensor, float, float]:
+    """Steps of 3e^{-x} where 1.5e^{-x} is allowed."""
+    return climb(0.0, 3.0, 3.0, 2000, lambda t, x: 0.0), 0.2, 0.3
+
+
+@register(
+    "K-5.3",
+    "The log lemma",
+    "x_t ≥ 0, C1 e^{-x_t} ≤ x_{t+1} - x_t ≤ C2 e^{-x_t}: log(e^{x_0} + C1 t) ≤ x_t ≤ log(e^{x_0} + C2 e^{C2} t).",
+    "K, Lemma 5.3 with the sign of Lemmas H.1 and H.2 (the main text prints e^{-x_0}, which is false)",
+    chapter=CHAPTER,
+    positive=_hugging,
+    negative=_too_fast,
+)
+def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1.0) -> Verdict:
+    """K-5.3 on a sequence ``x`` (T, ...), or a batch of them, time first; ``C1 ≤ C2`` numbers or (...).
+
+    Slack: the smaller of ``e^{x_t}`` over the lower bound's exponential and of the upper one's over ``e^{x_t}``, at
+    t ≥ 1 (all of t with ``sign=-1``, the statement as the main text prints it).
+    """
+    x = as_float_tensor(x, "x").double()
+    if x.ndim < 1 or x.shape[0] < 2:
+        fail("x", "a sequence of at least two numbers, time first", tuple(x.shape))
+    if sign not in (1, -1):
+        fail("sign", "1, or -1 for the statement as printed", sign)
+    _check_constants(C1, C2)
+    C1, C2 = (torch.as_tensor(c, dtype=torch.float64) for c in (C1, C2))
+    step, unit = x[1:] - x[:-1], torch.exp(-x[:-1])
+    blur = ROUNDING * (1 + x[1:].abs())
+    start = _fact("start", "x_t ≥ 0", bool((x >= 0).all()))
+    slow = Hypothesis("steps below", "x_{t+1} - x_t ≥ C1 e^{-x_t}", step + blur, C1 * unit)
+    fast = Hypothesis("steps above", "x_{t+1} - x_t ≤ C2 e^{-x_t}", C2 * unit + blur, step.clamp_min(0))
+    t = torch.arange(x.shape[0], dtype=torch.float64).reshape(-1, *(1,) * (x.ndim - 1))
+    low, high = log_bounds(x[0], C1, C2, t, sign)
+    gap = torch.minimum(x - low, high - x) + ROUNDING * (1 + x.abs())
+    gap = gap if sign < 0 else gap[1:]
+    slack, place = worst_of(gap.reshape(gap.shape[0], -1).amin(-1).exp(), "t =")
+    place = f"t = {int(place.split()[-1]) + (sign > 0)}"
+    why = f"over {x.shape[0] - 1} steps, e^x is tightest at {place}, a factor {slack:.4f} inside the bounds."
+    if slack < 1:
+        why = f"at {place}, e^x is outside the bounds by a factor {1 / slack:.3g}."
+    last = (x[-1] - torch.log(torch.tensor(float(x.shape[0] - 1), dtype=torch.float64))).exp()
+    numbers_seen = {"C_low": float(last.min()), "C_high": float(last.max())}
+    return decide("K-5.3", Finding(slack, why, place, numbers_seen), (start, slow, fast))
+
+
+def _check_constants(C1: object, C2: object) -> None:
+    positive(C1, "C1")
+    positive(C2, "C2")
+
+
+# -- H.4 -------------------------------------------------------------------------------------------------------------
+
+
+def log_ratio(a: float | Tensor, b: float | Tensor, t: Tensor) -> Tensor:
+    """``log(1 + at)/log(1 + bt)``, which runs from a/b at t = 0 to 1 at infinity."""
+    a, b, t = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b, t))
+    return torch.log1p(a * t) / torch.log1p(b * t)
+
+
+def _times() -> Tensor:
+    return torch.logspace(-6, 12, 200, dtype=torch.float64)
+
+
+@register(
+    "K-H.4",
+    "A ratio of logarithms only rises",
+    "log(1+at)/log(1+bt) is increasing in t > 0 for b > a > 0.",
+    "K, Lemma H.4",
+    chapter=CHAPTER,
+    positive=lambda: (0.3, 2.0, _times()),
+    negative=lambda: (2.0, 0.3, _times()),
+)
+def ratio_rises(a: float | Tensor, b: float | Tensor, t: Tensor) -> Verdict:
+    """K-H.4 at numbers ``a``, ``b`` (or tensors (...) of them) and increasing times ``t`` (T,) above 0: the least
+    factor from one time to the next.
+    """
+    positive(a, "a")
+    positive(b, "b")
+    positive(t, "t")
+    t = numbers(t, "t")
+    if t.ndim != 1 or t.numel() < 2 or not bool((t.diff() > 0).all()):
+        fail("t", "at least two increasing times", tuple(t.shape))
+    a, b = torch.broadcast_tensors(numbers(a, "a"), numbers(b, "b"))
+    f = log_ratio(a, b, t.reshape(-1, *(1,) * a.ndim))
+    factor = f[1:] / f[:-1] * (1 + ROUNDING)
+    slack, _ = worst_of(factor, "")
+    k = int(factor.reshape(t.numel() - 1, -1).amin(-1).argmin())
+    why = f"from t = {float(t[0]):.1g} to {float(t[-1]):.1g} it goes from {float(f[0].min()):.4f} to"
+    why = f"{why} {float(f[-1].min()):.4f}, and each step multiplies it by at least {min(slack, 1.0):.6f}."
+    order = Hypothesis("order", "b > a > 0", b, a.nextafter(torch.full_like(a, math.inf)))
+    return decide("K-H.4", Finding(slack, why, f"t = {float(t[k]):.3g}"), (order,))

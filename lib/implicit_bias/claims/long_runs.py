@@ -1,0 +1,133 @@
+r"""What the claims on long runs share: descent joined with the flow that goes on from it, ordered patterns, and K's
+setting.
+
+``a_j`` has the sign ``j = ±1`` of a neuron's class. *Ordered* means ``j y_i ⟨w_{j,r}, x_i⟩ > 0`` for all neurons and
+samples. Time is counted in descent steps; a flow that goes on from a descent counts as steps of the same size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .._checks import fail
+from ..data import Dataset
+from ..hypotheses import H_K4_1, Hypothesis
+from ..measures import networks
+from ..network import TwoLayer
+from ..trajectory import Trajectory
+from .common import _fact
+from .kkt_items import leak_of
+
+__all__ = ["KINK", "LongRun", "at_kink", "disorder", "long_run", "ordered", "right", "setting_of_K"]
+
+KINK = 1e-6
+"""Preactivations smaller than this, relative to the network's largest, count as sitting at their kink: they have no
+sign to speak of.
+"""
+
+
+def disorder(net: TwoLayer, data: Dataset) -> Tensor:
+    """``-j y_i ⟨w_j, x_i⟩`` (..., m, n): how far a preactivation is on its wrong side, negative on the right one."""
+    return -torch.sign(net.a).unsqueeze(-1) * data.y.unsqueeze(-2) * net.preactivations(data.x)
+
+
+def at_kink(net: TwoLayer, data: Dataset) -> Tensor:
+    """Which preactivations (..., m, n) sit at their kink, up to :data:`KINK`."""
+    z = net.preactivations(data.x).abs()
+    return z <= KINK * z.amax((-2, -1), keepdim=True)
+
+
+def right(net: TwoLayer, data: Dataset) -> Tensor:
+    """Which preactivations (..., m, n) are clearly on the side ``sign(a_j) y_i`` where they should be."""
+    return (disorder(net, data) < 0) & ~at_kink(net, data)
+
+
+def ordered(net: TwoLayer, data: Dataset) -> Tensor:
+    """Whether ``sign⟨w_j, x_i⟩ = sign(a_j) y_i`` for all neurons and samples (...) (K-5.6)."""
+    return right(net, data).all(-1).all(-1)
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """One run over all its recorded times: descent, then perhaps the flow from where descent ended.
+
+    ``log_step`` (T,) is the logarithm of the time in descent steps, -inf at the start; ``nets`` are all networks as one
+    batch, time first; ``log_loss`` (T,), ``margins`` (T, n); ``step_size`` is None for a flow alone, whose time is
+    its own.
+    """
+
+    data: Dataset
+    initial: TwoLayer
+    nets: TwoLayer
+    log_step: Tensor
+    log_loss: Tensor
+    margins: Tensor
+    step_size: float | None
+
+    def at(self, index: int) -> TwoLayer:
+        """The network at a recorded time."""
+        return replace(self.nets, weights=self.nets.weights[index])
+
+    @property
+    def late(self) -> Tensor:
+        """Records (T,) past step 2, from which on log t is a clock."""
+        return self.log_step > math.log(2)
+
+    def frozen_at(self) -> int | None:
+        """Index of the first record from which on every pattern is ordered; None where the last one is not."""
+        good = ordered(self.nets, self.data)
+        if not bool(good[-1]):
+            return None
+        wrong = (~good).nonzero()
+        return int(wrong[-1]) + 1 if len(wrong) else 0
+
+
+def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
+    """Join a run of descent (or of flow) and, if given, the flow that starts at its final network.
+
+    Raises
+    ------
+    ValueError
+        If a run is a batch, or ``flow`` does not start where ``run`` ends.
+    """
+    for name, part in (("run", run), ("flow", flow)):
+        if part is not None and part.log_loss.ndim != 1:
+            fail(name, "one run", f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with member(...)")
+    parts = [(networks(run).weights, run.log_loss, run.margins)]
+    step = None if run.step_size is None else float(torch.as_tensor(run.step_size).max())
+    clock = run.log_time if run.step is None else run.step.double().log()
+    if flow is not None:
+        if flow.s is None or step is None:
+            fail("flow", "a run of gradient_flow after one of gradient_descent", "something else")
+        if not torch.allclose(flow.initial.weights, run.final.weights, rtol=1e-9):
+            fail("flow", "a run that starts where the descent ended", "another start")
+        parts.append((networks(flow).weights[1:], flow.log_loss[1:], flow.margins[1:]))
+        clock = torch.cat([clock, torch.logaddexp(clock[-1], flow.log_time[1:] - math.log(step))])
+    weights, log_loss, margins = (torch.cat(pieces) for pieces in zip(*parts))
+    nets = replace(run.initial, weights=weights)
+    return LongRun(run.data, run.initial, nets, clock, log_loss, margins, step)
+
+
+def setting_of_K(run: LongRun, scale: float | None, C: float, delta: float) -> tuple[Hypothesis, ...]:
+    """K's network and the conditions of Theorem 4.1; without ``scale``, σ₀ is read off ``‖W(0)‖_F``. A flow has step
+    size 0.
+    """
+    net, data = run.initial, run.data
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
+    even = bool((net.positive.sum(-1) * 2 == net.m).all())
+    unit = even and bool(((net.a.abs() * (net.m // 2) - 1).abs() < 1e-6).all())
+    if scale is None:
+        scale = float(net.frobenius()) / math.sqrt(net.m * data.ambient_dim)
+    # A flow is the limit of small steps, so that part holds with any slack.
+    step = run.step_size or 1e-300
+    conditions = H_K4_1(data, leak_of(net), max(net.m // 2, 1), step, scale, C, delta)
+    return (
+        _fact("activation", "leaky ReLU with γ in (0, 1)", leaky),
+        _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
+        conditions,
+    )

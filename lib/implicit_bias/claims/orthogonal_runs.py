@@ -1,0 +1,241 @@
+r"""Runs on orthogonal samples against the limit that their start predicts (K-F.2, K-F.3, S-7).
+
+A run may go on from an earlier one: only the signs at the start of the first count. Limits are read off the slope in
+``log t`` between the last two records, which forgets the start at the rate 1/t, where ``ρ/log t`` itself needs
+astronomical times; and the slope is held against what the proof says may be missing at that time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .._checks import fail
+from ..data import Dataset, orthogonal
+from ..dynamics import gradient_descent, gradient_flow
+from ..hypotheses import Hypothesis, _make
+from ..measures import activation_pattern
+from ..network import TwoLayer, relu
+from ..trajectory import Trajectory
+from .common import _fact
+from .orthogonal_tools import class_law, final_pattern, limit_network, ranks, squares_awake, whole_spread
+from .verdict import Finding
+
+__all__ = [
+    "Reached",
+    "balanced",
+    "chance",
+    "equal_chance",
+    "equal_norms",
+    "rank_finding",
+    "reached",
+    "setting",
+    "train",
+    "width",
+]
+
+NAMES = ("W₊₁", "W₋₁", "W")
+
+ARRIVED = 1e-9
+"""A relative error below this is zero to rounding."""
+
+
+# -- the hypotheses --------
+
+
+def setting(initial: TwoLayer, data: Dataset) -> tuple[Hypothesis, ...]:
+    """p = 0 (to rounding), ReLU, K's second layer, and for every sample some neuron of its class awake on it."""
+    counts = final_pattern(initial, data).sum(-2)
+    k_layer = initial.m_pos == initial.m_neg and bool(((initial.a.abs() * initial.m_pos - 1).abs() < 1e-6).all())
+    return (
+        _fact("orthogonal", "p = 0, to rounding", bool((data.p <= 1e-12 * data.R_min**2).all())),
+        _fact("activation", "ReLU", initial.activation.name == "relu"),
+        _fact("second layer", "a_j = ±1/m, m of each sign", k_layer),
+        _make("awake", "every S_i(0) has a neuron", counts.amin(-1).double(), 1.0),
+    )
+
+
+def equal_norms(data: Dataset) -> Hypothesis:
+    """``‖x_i‖`` all equal, to rounding: the slack is R_min/R_max."""
+    return _make("equal norms", "‖x_i‖ all equal", data.R_min.double() * (1 + 1e-9), data.R_max.double())
+
+
+def balanced(data: Dataset) -> Hypothesis:
+    """As many samples of each class: the slack is the smaller class over the larger."""
+    positive = data.positive.sum(-1).double()
+    return _make(
+        "balanced", "n/2 samples of each class", torch.minimum(positive, data.n - positive), data.n - data.n // 2
+    )
+
+
+def width(initial: TwoLayer, data: Dataset, delta: float) -> Hypothesis:
+    """K-A.2's condition ``m ≥ 50 log(2n/δ)``, which gives ``0.4m ≤ |S_i(0)| ≤ 0.6m``."""
+    return _make("width", "m ≥ 50 log(2n/δ)", initial.m_pos, 50 * math.log(2 * data.n / delta))
+
+
+# -- what a run has reached --------
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A run against the limit predicted from its start, between its last two records.
+
+    ``error`` is the relative distance of dW/dlog t from A there, ``bound`` what the proof allows it to be (largest of a
+    batch), ``log_time`` the end; then stable ranks (..., 3) of both classes and the whole: ``predicted``, of that
+    ``slope``, and of the network ``now``.
+    """
+
+    log_time: float
+    error: float
+    bound: float
+    predicted: Tensor
+    slope: Tensor
+    now: Tensor
+
+    def arrival(self) -> tuple[Finding, str]:
+        """Whether dW/dlog t is as near to A as the proof says it must be by now. The sentence says why a run is too
+        short to tell: the proof allows more than a tenth.
+        """
+        seen = (
+            f"dW/dlog t is {self.error:.1e} off A at log t = {self.log_time:.1f}, at most {self.bound:.1e} is allowed"
+        )
+        if self.error <= ARRIVED:
+            return Finding(math.inf, f"dW/dlog t is A to rounding at log t = {self.log_time:.0f}"), ""
+        slack = max(self.bound, ARRIVED) / self.error
+        return Finding(slack, seen), "The run is too short to see the limit." if slack >= 1 and self.bound > 0.1 else ""
+
+
+def _log_time(run: Trajectory) -> Tensor:
+    """``log t`` (T, ...) of the records: the flow's own, or the logarithm of the step."""
+    if run.log_time is not None:
+        return run.log_time
+    shape = (-1, *(1,) * (run.log_loss.ndim - 1))
+    return run.step.double().log().reshape(shape).expand_as(run.log_loss)
+
+
+def _remainder(run: Trajectory, initial: TwoLayer, log_time: Tensor, first: int, last: tuple[int, int]) -> Tensor:
+    """What ``dq_i/dlog t`` may differ from 1 between two records (..., n), from ``q + e^q = βt + c``.
+
+    There ``|dq/dlog t - 1| ≤ (|q| + |c| + 1)/e^q``. ``c`` comes from the ``first`` record with the final pattern;
+    descent adds at most ``½βe^β`` times what q has gained. A sample that no neuron fits has 0.
+    """
+    data, squares = run.data, squares_awake(initial, run.data)
+    beta = data.norms.square() / data.n * squares
+    extra = torch.ones_like(beta)
+    if run.step is not None:
+        beta = beta * torch.as_tensor(run.step_size, dtype=torch.float64).unsqueeze(-1)
+        extra = 1 + beta * beta.exp() / 2
+    begin, end = (run.margins[k] for k in last)
+    # Past e^30 the constant is far below rounding.
+    at = log_time[first].unsqueeze(-1)
+    q = run.margins[first]
+    c = torch.where(at < 30, q + q.clamp_max(40).exp() - beta * at.clamp_max(30).exp(), torch.zeros_like(q))
+    off = extra * (end.abs() + c.abs() + 1) * (-begin).exp()
+    return torch.where(squares > 0, off, torch.zeros_like(off))
+
+
+def reached(run: Trajectory, initial: TwoLayer | None = None) -> Reached:
+    """Compare a run with the limit that the signs of ``initial`` (default: its own start) predict.
+
+    Raises
+    ------
+    ValueError
+        If the run has fewer than two records after its start.
+    """
+    initial = run.initial if initial is None else initial
+    limit, log_time = limit_network(initial, run.data), _log_time(run)
+    usable = torch.isfinite(log_time).reshape(len(run), -1).all(1).nonzero().flatten().tolist()
+    if len(usable) < 2:
+        fail("run", "two records or more after the start", len(usable))
+    predicted = final_pattern(initial, run.data)
+    settled = (k for k in usable if torch.equal(activation_pattern(run.net(k), run.data), predicted))
+    before, last = run.net(usable[-2]), run.net(usable[-1])
+    elapsed = (log_time[usable[-1]] - log_time[usable[-2]])[..., None, None]
+    slope = (last.weights - before.weights) / elapsed
+    size = limit.weights.flatten(-2).norm(dim=-1).clamp_min(1e-300)
+    error = (slope - limit.weights).flatten(-2).norm(dim=-1) / size
+    remainder = _remainder(run, initial, log_time, next(settled, usable[0]), (usable[-2], usable[-1]))
+    return Reached(
+        float(log_time[usable[-1]].max()),
+        float(error.max()),
+        float(remainder.max()),
+        ranks(limit),
+        ranks(TwoLayer(slope, limit.a, limit.activation)),
+        ranks(last),
+    )
+
+
+def train(
+    data: Dataset, m: int, scale: float = 1e-3, seed: int = 0, until: float = 1000.0
+) -> tuple[Trajectory, TwoLayer]:
+    """A run as the chapter makes it: 50 large steps of descent, then flow to ``log(1/L) = until``; and its start.
+
+    The step is ``nm/(4 R_max²)``, a quarter of what H-K4.3 allows at C = 1. Few records: each costs an eigensolve.
+    """
+    initial = TwoLayer.init(data, m, m, relu(), scale, output="1/m", seed=seed)
+    step = data.n * m / (4 * float(data.R_max) ** 2)
+    descent = gradient_descent(initial, data, step, 50, record=[0, 50])
+    clock = -float(descent.log_loss[-1])
+    gains = torch.logspace(0, math.log10(max(until - clock, 2.0)), 6, dtype=torch.float64)
+    return gradient_flow(descent.final, data, until, record=(clock + gains).tolist()[:-1] + [until]), initial
+
+
+# -- stable ranks against their limits --------
+
+
+def against(found: Reached, targets: list[float], reach: list[float]) -> tuple[float, str]:
+    """Smallest ``reach / |stable rank - target|`` over both classes and the whole matrix, and which; absent classes
+    (NaN) are left out.
+    """
+    slack, place = math.inf, ""
+    for name, value, target, allowed in zip(NAMES, found.slope.unbind(-1), targets, reach):
+        if math.isnan(target):
+            continue
+        off = float((value - target).abs().nan_to_num(math.inf).max())
+        share = math.inf if off <= ARRIVED else allowed / off
+        if share < slack:
+            slack, place = share, name
+    return slack, place
+
+
+def rank_finding(found: Reached, targets: list[float], reach: list[float], claimed: str = "") -> tuple[Finding, str]:
+    """Both parts of a statement on the limit's stable ranks: training goes to A, and A's ranks are as claimed."""
+    arrival, short = found.arrival()
+    slack, place = against(found, targets, reach)
+    rows = {"trained": found.slope, "signs": found.predicted, "now": found.now}
+    numbers = {
+        f"{kind} {name}": value
+        for kind, row in rows.items()
+        for name, value in zip(NAMES, row.reshape(-1, 3)[0].tolist())
+    }
+    seen = ", ".join(f"{name} {numbers[f'trained {name}']:.3f}" for name, t in zip(NAMES, targets) if not math.isnan(t))
+    claimed = claimed or ", ".join(f"{t:.3f} ± {r:.3f}" for t, r in zip(targets, reach) if not math.isnan(t))
+    numbers |= {f"target {name}": t for name, t in zip(NAMES, targets)}
+    why = f"stable ranks {seen}; claimed {claimed}; {arrival.why}."
+    return Finding(min(arrival.slack, slack), why, place, numbers), short
+
+
+def chance(data: Dataset, m: int, delta: float) -> tuple[list[float], list[float]]:
+    """Limits (positive, negative, whole) of the stable ranks for these norms and classes (S-7), and how far chance goes
+    at width m, each with probability 1 - δ/3; NaN for an absent class.
+    """
+    if data.x.ndim > 2:
+        fail("data", "one data set", f"a batch {tuple(data.x.shape[:-2])}")
+    if bool((data.norms <= 0).any()):
+        fail("data", "samples other than 0", "a zero sample")
+    laws = [class_law(data.norms[mask], m) if mask.any() else None for mask in (data.positive, ~data.positive)]
+    targets = [law.rank if law else math.nan for law in laws]
+    reach = [law.reach(delta / 3) if law else math.nan for law in laws]
+    if None in laws:
+        law = next(law for law in laws if law)
+        return [*targets, law.rank], [*reach, law.reach(delta / 3)]
+    whole, spread = whole_spread(*laws, delta / 3)
+    return [*targets, whole], [*reach, spread]
+
+
+def equal_chance(data: Dataset, m: int, delta: float) -> tuple[list[float], list[float]]:
+    """:func:`chance` for n/2 samples in each class, all of one length, whatever the data are."""
+    return chance(orthogonal(2 * max(1, data.n // 2)), m, delta)

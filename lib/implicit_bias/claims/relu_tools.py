@@ -1,0 +1,198 @@
+r"""What the claims on ReLU share: own-class pairs, accumulated pulls, K-4.3's hypotheses at one start, the limit.
+
+A pair is a neuron j and a sample i. It is an *own-class* pair when ``sign(a_j) = y_i``, and *awake* while
+``⟨w_j, x_i⟩ >= 0``. With ``h = η/(nm)``, ``u_ik = y_i y_k ⟨x_i, x_k⟩`` and ``ζ_ji = sign(a_j) y_i ⟨w_j, x_i⟩`` a
+step of descent on K's network reads
+
+.. math:: ζ_{ji}(t+1) = ζ_{ji}(t) + h \sum_k g_k(t)\, 1[j \text{ awake on } k]\, u_{ik} .
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy.optimize import nnls
+from torch import Tensor
+
+from .._checks import fail
+from ..data import Dataset
+from ..hypotheses import Hypothesis, data_conditions
+from ..measures import rho_along
+from ..network import TwoLayer
+from ..trajectory import Trajectory
+from .common import _fact
+
+__all__ = [
+    "C_PROVED",
+    "SHARE",
+    "awake_shares",
+    "balance",
+    "beta",
+    "correlation",
+    "exponent",
+    "limit_network",
+    "own_class",
+    "pull_ratio",
+    "pulls",
+    "rank_constant",
+    "rate_h",
+    "setting_of_relu",
+    "signed_gram",
+]
+
+SHARE = 0.4
+"""The least share of its own class's neurons that K-A.2 lets each sample find awake at the start: ``m/|S_i(0)| <= c'``
+with ``c' = 2.5``.
+"""
+
+C_PROVED = 40.0
+"""A value of K-4.3's "sufficiently large C" for which the chapter proves K-5.8, K-E.2 and K-4.3 (with ``c' = 2.5``)."""
+
+
+def own_class(net: TwoLayer, data: Dataset) -> Tensor:
+    """Which pairs (..., m, n) are of one class: ``sign(a_j) = y_i``."""
+    return net.a.sign().unsqueeze(-1) * data.y.unsqueeze(-2) > 0
+
+
+def signed_gram(data: Dataset) -> Tensor:
+    """``u_ik = y_i y_k ⟨x_i, x_k⟩`` (..., n, n)."""
+    return data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
+
+
+def correlation(data: Dataset) -> Tensor:
+    """``P = np/R_min²`` (...): the theorem's ``R_min⁻² p n``."""
+    return data.n * data.p.double() / data.R_min.double() ** 2
+
+
+def awake_shares(net: TwoLayer, data: Dataset) -> Tensor:
+    """``|S_i|/m`` (..., n): the share of the neurons of its own class that each sample finds awake."""
+    own = own_class(net, data)
+    return (own & (net.preactivations(data.x) >= 0)).sum(-2).double() / own.sum(-2)
+
+
+def beta(net: TwoLayer, data: Dataset) -> Tensor:
+    """``β = max |⟨w_j(0), x_i⟩|`` (...), of the draw itself; K-A.1 bounds it with probability 1 - δ."""
+    return net.preactivations(data.x).abs().amax((-2, -1))
+
+
+def rate_h(run: Trajectory) -> Tensor:
+    """``h = η/(nm)`` (...), m the number of neurons of one sign."""
+    if run.step is None or run.step_size is None:
+        fail("run", "a run of gradient_descent", "one of gradient flow, which has no steps")
+    return torch.as_tensor(run.step_size, dtype=torch.float64) / (run.data.n * run.initial.m_pos)
+
+
+def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, ...]:
+    """K's ReLU network under logistic loss, and H-K4.3 at the start that was drawn.
+
+    The theorem asks for ``m >= C log(n/δ)`` and a small ``σ_0`` only to have, with probability 1 - δ, many neurons
+    awake on each sample (K-A.2) and small preactivations (K-A.1). A run shows whether it has them, and no δ is left.
+    """
+    net, data, h = run.initial, run.data, rate_h(run)
+    relu = net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma) == 0).all())
+    m = net.m_pos
+    of_K = net.m_neg == m and bool(((net.a.abs() * m - 1).abs() < 1e-6).all())
+    one = torch.ones((), dtype=torch.float64)
+    R2 = data.R_max.double() ** 2
+    return (
+        _fact("activation", "ReLU", relu),
+        _fact("second layer", "a_j = ±1/m, m neurons of each sign", of_K),
+        _fact("loss", "logistic", run.loss.name == "logistic"),
+        data_conditions(data, 1.0, C)["H-K4.3"],
+        Hypothesis("step", f"η ≤ nm/({C:g} R_max²)", *torch.broadcast_tensors(one / (C * R2), h)),
+        Hypothesis("start", f"|⟨w_j(0), x_i⟩| ≤ 1/{C:g}", *torch.broadcast_tensors(one / C, beta(net, data).double())),
+        Hypothesis(
+            "width",
+            "each sample finds at least 0.4m neurons of its class awake",
+            *torch.broadcast_tensors(awake_shares(net, data).amin(-1), one * SHARE),
+        ),
+    )
+
+
+def pulls(run: Trajectory) -> Tensor:
+    """``h Γ_ji = |ρ_ji|/‖x_i‖²`` (T, ..., m, n): how hard sample i has pulled at neuron j so far, while j was awake on
+    it. Never negative, and never falling (K-5.2).
+    """
+    return (rho_along(run) / run.data.norms.unsqueeze(-2) ** 2).abs()
+
+
+def balance(run: Trajectory) -> tuple[Tensor, Tensor]:
+    """The best constant of K-E.1 and K-5.5 at each record after the first: ``ρ_{y_i,r,i}`` at its smallest over
+    ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T-1, ...). With it the smallest itself.
+    """
+    kept = own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
+    rho = rho_along(run)[1:].abs()
+    least = rho.masked_fill(~kept, math.inf).amin((-2, -1))
+    return least / rho.amax((-2, -1)), least
+
+
+def pull_ratio(R: float | Tensor, P: float | Tensor) -> Tensor:
+    """``κ = c'R²/(1 - 3c'P)`` (...): the most that ``Γ_i/Γ_k`` can be in the limit; ``c' = 2.5``, ``P = np/R_min²``."""
+    R, P = (torch.as_tensor(value, dtype=torch.float64) for value in (R, P))
+    return R**2 / (SHARE - 3 * P)
+
+
+def rank_constant(data: Dataset) -> Tensor:
+    """The constant (..., 2) of K-4.3.a for ``W_{+1}`` and ``W_{-1}``: a function of R and of the class sizes alone.
+
+    ``c = R² (1+P)/(1-P) (c'κ)² (1 + (k'/k)(Pκ)²)`` at the largest P that H-K4.3 with C = 40 allows, ``P = 1/(40R²)``; k
+    samples of the class, k' of the other.
+    """
+    R = data.R.double()
+    P = 1 / (C_PROVED * R**2)
+    kappa = pull_ratio(R, P)
+    k = torch.stack([(data.y > 0).sum(-1), (data.y < 0).sum(-1)], dim=-1).double()
+    other = k.flip(-1) / k
+    base = R**2 * (1 + P) / (1 - P) * (kappa / SHARE) ** 2
+    return base.unsqueeze(-1) * (1 + other * (P * kappa).unsqueeze(-1) ** 2)
+
+
+def exponent(c1: float | Tensor, c_prime: float | Tensor, P: float | Tensor) -> Tensor:
+    """K-G.1's exponent ``α = (1 - (1+c')P/c₁)/(c'²(1 + P/c₁))`` (...)."""
+    c1, c_prime, P = (torch.as_tensor(value, dtype=torch.float64) for value in (c1, c_prime, P))
+    return (1 - (1 + c_prime) * P / c1) / (c_prime**2 * (1 + P / c1))
+
+
+def limit_network(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Tensor]:
+    """Where descent goes from a late ReLU network, if own-class pairs that are awake stay so: the limit of ``W/log t``,
+    up to a factor, with all margins 1, and the share of time (m, n) that each other-class pair is awake there.
+
+    Neuron j's limit is the point nearest to ``|a_j| Σ_k λ_k x_k``, k over the own-class samples that j is awake on,
+    with ``⟨w, x_i⟩ <= 0`` for i of the other class, because such a sample pushes back whenever j is awake on it. The
+    push needed, over λ_i, is the share of time. Own-class pairs that the limit would wake are woken; λ makes all
+    margins 1.
+    It is a candidate, found by iteration; :func:`~implicit_bias.kkt_residual` tells whether it is a KKT point.
+    """
+    if net.weights.ndim > 2 or data.x.ndim > 2:
+        fail("net", "one network and one data set", f"batch {tuple(net.weights.shape[:-2])}")
+    net, data = net.to(torch.float64), data.to(torch.float64)
+    own, size = own_class(net, data), net.a.abs().unsqueeze(-1)
+    awake = own & (net.preactivations(data.x) >= 0)
+    lam = one = torch.ones(data.n, dtype=torch.float64)
+    for _ in range(100):
+        push = torch.stack([_push_back(lam * row, data, ~mine) for row, mine in zip(awake, own)])
+        seen = torch.stack([_beyond(data, row > 0) for row in push])  # (m, n, d)
+        K = torch.einsum("mi,id,mkd->ik", size * awake, data.x, size.unsqueeze(-1) * awake.unsqueeze(-1) * seen)
+        solved = torch.linalg.lstsq(K, one.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+        weights = torch.einsum("k,mkd->md", solved, size.unsqueeze(-1) * awake.unsqueeze(-1) * seen)
+        woken = awake | (own & (weights @ data.x.mT > 1e-9 * weights.norm(dim=-1, keepdim=True) * data.norms))
+        settled = bool((woken == awake).all()) and float((solved - lam).abs().max()) < 1e-12 * float(solved.abs().max())
+        awake, lam = woken, solved
+        if settled:
+            break
+    return TwoLayer(weights, net.a, net.activation), push / lam
+
+
+def _push_back(pull: Tensor, data: Dataset, others: Tensor) -> Tensor:
+    """Multipliers (n,), on ``others``, of the projection of ``Σ_k pull_k x_k`` onto the cone ``⟨w, x_i⟩ <= 0``."""
+    push, members = torch.zeros_like(pull), others.nonzero().flatten()
+    if len(members) and bool(pull.any()):
+        push[members] = torch.from_numpy(nnls(data.x[members].mT.numpy(), (pull @ data.x).numpy())[0])
+    return push
+
+
+def _beyond(data: Dataset, kinks: Tensor) -> Tensor:
+    """The samples (n, d) without their components along those in ``kinks``."""
+    basis = torch.linalg.qr(data.x[kinks].mT).Q
+    return data.x - data.x @ basis @ basis.mT
