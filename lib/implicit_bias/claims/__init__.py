@@ -17,6 +17,7 @@ from . import (
     log_lemma,
     loss_ratio,
     loss_ratio_start,
+    low_rank,
     near,
     orthogonal,
     patterns,

@@ -1,0 +1,267 @@
+r"""Frei et al., Theorem 4.2 and Lemmas E.12, E.13: descent on smooth leaky networks has small rank from step 1 on.
+
+Each check takes a run of descent from its start, single or batched. ω of A2 is the root mean square of W(0). Sums over
+all steps are exact where every step is recorded, and bracketed between records otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from ..data import Dataset, correlated, gaussian
+from ..dynamics import gradient_descent, log_spaced
+from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
+from ..measures import networks
+from ..network import TwoLayer, smoothed_leaky_relu
+from ..trajectory import Trajectory
+from .common import limit
+from .kkt_items import leak_of
+from .loss_ratio import step_and_start
+from .loss_ratio_instances import run_from_large, start_within
+from .loss_ratio_tools import setting
+from .low_rank_tools import (
+    log_loss_bound,
+    moved_rank_bound,
+    pull_sums,
+    rank_constant,
+    small_start_rank_bound,
+    steps_after_start,
+)
+from .registry import register
+from .verdict import Finding, Verdict, decide, worst_of
+
+__all__ = [
+    "along_mu",
+    "frobenius",
+    "frobenius_bound",
+    "loss_rate",
+    "neurons_grow",
+    "rank_bounded",
+    "spectral",
+    "spectral_bound",
+]
+
+CHAPTER = "low_rank"
+
+
+# -- instances -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _within() -> tuple[Trajectory]:
+    """Every one of 1500 steps under H-4.2, A1 and A2, in twenty billion dimensions."""
+    net, data, step = start_within()
+    return (gradient_descent(net, data, step, 1500, record=range(1501)),)
+
+
+@cache
+def _long() -> tuple[Trajectory]:
+    """Two samples at γ = 0.9, where A1 is mild: forty thousand steps bring the loss down to 1/40."""
+    data, phi, m = gaussian(2, 10**12, seed=0), smoothed_leaky_relu(0.9), 4
+    step = 0.99 * float(A1(data, 0.9, phi.H, 1.0).lhs)
+    scale = 0.5 * float(A2(data, 0.9, m, step, 1.0).lhs)
+    net = TwoLayer.init(data, 2, 2, phi, scale, seed=1)
+    return (gradient_descent(net, data, step, 40_000, record=log_spaced(40_000, 80)),)
+
+
+def _run(data: Dataset, gamma: float, step: float, steps: int, record: list[int] | range) -> tuple[Trajectory]:
+    net = TwoLayer.init(data, 4, 4, smoothed_leaky_relu(gamma), 1e-6, seed=1)
+    return (gradient_descent(net, data, step, steps, record=record),)
+
+
+def _crowd() -> tuple[Trajectory]:
+    """A hundred samples in nearly one direction, all of one class: their gradients add up."""
+    return _run(correlated(100, p=0.99, signs="equal", positive=100), 0.9, 1e-3, 3, range(4))
+
+
+@cache
+def _twins() -> tuple[Trajectory]:
+    """Two equal samples with opposite labels and a third: the loss stays above (2/3) log 2."""
+    x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).double()
+    return _run(Dataset(x, torch.tensor([1.0, -1.0, 1.0])), 0.5, 1.0, 10_000, log_spaced(10_000, 40))
+
+
+# -- E.12, E.13: two norms -------------------------------------------------------------------------------------------
+
+
+def _hypotheses(run: Trajectory, delta: float) -> tuple[Hypothesis, ...]:
+    net, data = run.initial, run.data
+    step = step_and_start(net, data, run.step_size, delta)
+    return (*setting(net, run.loss), H_4_2(data, leak_of(net)), *step)
+
+
+def frobenius_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
+    """Both sides (T', ...) of F-E.12 at the records with t ≥ 1: ``‖W(t)‖_F`` and its bound (with the lower bracket of
+    the sum).
+    """
+    places, data = steps_after_start(run), run.data
+    total, step = pull_sums(run)[0][places], torch.as_tensor(run.step_size, dtype=torch.float64)
+    rate = (2 * loss_ratio_constant(data, leak_of(run.initial)) / data.n).sqrt() * data.R_max.double()
+    return run.frobenius[places], run.initial.frobenius() + rate * step * total
+
+
+@register(
+    "F-E.12",
+    "The Frobenius norm grows slowly",
+    "‖W(t)‖_F ≤ ‖W(0)‖_F + √(2C_R) R_max (α/√n) Σ_{s<t} G(W(s)), t ≥ 1.",
+    "Lemma E.12",
+    chapter=CHAPTER,
+    positive=_within,
+    negative=_crowd,
+)
+def frobenius(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+    """F-E.12 on a run of descent: both sides at every record with t ≥ 1; the worst. ``constants`` has the best constant
+    in place of ``√(2C_R)``.
+    """
+    left, right = frobenius_bound(trajectory)
+    slack, place = worst_of(right / left, "record")
+    own = trajectory.initial.frobenius()
+    constant = (2 * loss_ratio_constant(trajectory.data, leak_of(trajectory.initial))).sqrt()
+    best = float((constant * (left - own) / (right - own)).max())
+    why = f"the bound is at least {slack:.3f} times ‖W(t)‖_F; {best:.3f} would do for √(2C_R)."
+    return decide("F-E.12", Finding(slack, why, place, {"best": best}), _hypotheses(trajectory, delta))
+
+
+def along_mu(run: Trajectory) -> Tensor:
+    """``sign(a_j) ⟨w_j(t), μ̂⟩`` (T, ..., m) at every record."""
+    net, mu = networks(run), run.data.mu_hat
+    return net.a.sign() * (net.weights @ mu.unsqueeze(-1)).squeeze(-1)
+
+
+def spectral_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
+    """The bounds (T', ...) of F-E.13 on ``sign(a_j)⟨w_j, μ̂⟩`` and on ``‖W(t)‖_2`` at the records with t ≥ 1 (upper
+    bracket of the sum).
+    """
+    places, net, data = steps_after_start(run), run.initial, run.data
+    total = pull_sums(run)[1][places] * torch.as_tensor(run.step_size, dtype=torch.float64)
+    gamma, low = torch.as_tensor(leak_of(net), dtype=torch.float64), data.R_min.double()
+    inner = gamma * low**2 / (4 * math.sqrt(net.m)) * total
+    return inner, gamma * low / (4 * math.sqrt(2) * data.R.double() * math.sqrt(data.n)) * total
+
+
+@register(
+    "F-E.13",
+    "Every neuron turns to μ̂",
+    "sign(a_j)⟨w_j(t), μ̂⟩ ≥ (αγR_min²/(4√m)) Σ_{s<t} G(W(s)), and "
+    "‖W(t)‖_2 ≥ (αγR_min/(4√2 R√n)) Σ_{s<t} G(W(s)), t ≥ 1.",
+    "Lemma E.13",
+    chapter=CHAPTER,
+    positive=_within,
+    negative=run_from_large,
+)
+def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+    """F-E.13 on a run of descent: every neuron's product with μ̂, and the spectral norm, at every record with t ≥ 1."""
+    places = steps_after_start(trajectory)
+    inner, norm = spectral_bound(trajectory)
+    products = along_mu(trajectory)[places] / inner.unsqueeze(-1)
+    norms = trajectory.spectral[places] / norm
+    numbers = {"neurons": float(products.min()), "norm": float(norms.min())}
+    which = "neurons" if numbers["neurons"] < numbers["norm"] else "norm"
+    slack, place = worst_of(*((products, "(record, neuron)") if which == "neurons" else (norms, "record")))
+    why = (
+        f"sign(a_j)⟨w_j, μ̂⟩ is at least {numbers['neurons']:.3f} times its bound, ‖W(t)‖_2 at least "
+        f"{numbers['norm']:.3f} times."
+    )
+    return decide("F-E.13", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
+
+
+# -- Theorem 4.2 -----------------------------------------------------------------------------------------------------
+
+
+@register(
+    "F-4.2.1",
+    "The loss tends to zero",
+    "Under H-4.2, A1, A2, with probability 1-δ: L(W(t)) ≤ √(C_1 n/(R_min² α t)), t ≥ 1; from the proof "
+    "L(W(t)) ≤ 2√(16 L(W(0)) n R²/(γ² R_min² α (t+1))).",
+    "Theorem 4.2, part 1",
+    chapter=CHAPTER,
+    positive=_long,
+    negative=_twins,
+)
+def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+    """F-4.2.1 on a run of descent: the loss against the bound with the proof's constant at every record with t ≥ 1.
+    ``constants`` has the smallest C_1 that is enough, and the power of t that the last decade shows.
+    """
+    places, gamma, data = steps_after_start(trajectory), leak_of(trajectory.initial), trajectory.data
+    log_loss = trajectory.log_loss[places]
+    slack, place = worst_of((log_loss_bound(trajectory, gamma) - log_loss).exp(), "record")
+    t = trajectory.step[places].double().reshape(-1, *[1] * (log_loss.ndim - 1))
+    step = torch.as_tensor(trajectory.step_size, dtype=torch.float64)
+    enough = (2 * log_loss).exp() * data.R_min.double() ** 2 * step * t / data.n
+    late = (t >= t[-1] / 10).flatten()
+    power = math.nan
+    if int(late.sum()) >= 3:
+        x, y = t[late].log() - t[late].log().mean(0), log_loss[late]
+        power = float(((x * y).sum(0) / (x * x).sum(0)).max())
+    numbers = {"C_1": float(enough.max()), "power": power}
+    why = f"the bound is at least {slack:.3f} times the loss; C_1 = {numbers['C_1']:.2e} would do."
+    if math.isfinite(power):
+        why += f" Over the last decade of steps L goes like t^{power:.2f}."
+    return decide("F-4.2.1", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
+
+
+@register(
+    "F-4.2.2",
+    "Every neuron grows without bound",
+    "Under H-4.2, A1, A2, with probability 1-δ: ‖w_j(t)‖ → ∞ for every j.",
+    "Theorem 4.2, part 2",
+    chapter=CHAPTER,
+    positive=_long,
+    negative=_twins,
+)
+def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+    """F-4.2.2 on one run of descent: the inverse of the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against the
+    clock ``s = log(1/L)``, expected to fall like 1/s, that is 1/log t. A loss that has not fallen shows no growth.
+    """
+    places = steps_after_start(trajectory)
+    way = (networks(trajectory).weights - trajectory.initial.weights).norm(dim=-1).amin(-1)[places]
+    clock = -trajectory.log_loss[places]
+    hypotheses = _hypotheses(trajectory, delta)
+    # Batches: the member whose shortest neuron ends shortest.
+    if way.ndim > 1:
+        worst = int(way[-1].flatten().argmin())
+        way, clock = way.flatten(1)[:, worst], clock.flatten(1)[:, worst]
+    if float(clock[-1]) < 1.0 or float(clock[-1] - clock[0]) < 0.5:
+        numbers = {"shortest": float(way[-1]), "s": float(clock[-1])}
+        why = f"log(1/L) only came from {float(clock[0]):.2f} to {float(clock[-1]):.2f}: no growth to be seen."
+        unsettled = "The run is short." if trajectory.step[-1] < 1000 else ""
+        return decide("F-4.2.2", Finding(0.0, why, "", numbers), hypotheses, unsettled=unsettled)
+    finding, unsettled = limit(clock, 1 / way, "the inverse of the shortest neuron's way", "s", law=1.0, floor=0.0)
+    return decide("F-4.2.2", finding, hypotheses, unsettled=unsettled)
+
+
+@register(
+    "F-4.2.3",
+    "The stable rank stays bounded",
+    "Under H-4.2, A1, A2, with probability 1-δ: sup_{t≥1} StableRank(W(t)) ≤ C_2, from the proof C_2 = 256 C_R R⁴/γ².",
+    "Theorem 4.2, part 3",
+    chapter=CHAPTER,
+    positive=_within,
+    negative=lambda: (*run_from_large(), 0.01, float(small_start_rank_bound(0.5))),
+)
+def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
+    """F-4.2.3 on a run of descent: the largest stable rank at t ≥ 1 against C_2, or against ``constant``.
+
+    A stable rank never exceeds the number of rows; the sentence says where C_2 is no smaller, and so says nothing.
+    ``constants`` has C_2, and the bounds proved in the chapter: ``moved`` for W(t) - W(0), ``small start`` for W(t).
+    """
+    places, net, data = steps_after_start(trajectory), trajectory.initial, trajectory.data
+    gamma = leak_of(net)
+    bound = rank_constant(data, gamma) if constant is None else torch.as_tensor(constant, dtype=torch.float64)
+    ranks = trajectory.stable_rank[places]
+    slack, place = worst_of(bound / ranks, "record")
+    numbers = {
+        "largest": float(ranks.max()),
+        "C_2": float(rank_constant(data, gamma).max()),
+        "moved": float(moved_rank_bound(data, gamma).max()),
+        "small start": float(small_start_rank_bound(gamma).max()),
+    }
+    name = "C_2" if constant is None else "the constant given"
+    why = f"the stable rank is at most {numbers['largest']:.4f} from step 1 on; {name} is {float(bound.max()):.4g}"
+    empty = float(bound.min()) >= net.m
+    why += f", which no matrix of {net.m} rows exceeds: it says nothing here." if empty else "."
+    return decide("F-4.2.3", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
