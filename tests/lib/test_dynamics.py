@@ -262,7 +262,7 @@ def test_bad_input_is_named(small, rejects):
 def test_a_member_of_a_batch_knows_its_own_step_size():
     data = ib.data.gaussian(3, 5)
     start = ib.TwoLayer.init(data, 2, 2, ib.relu(), 0.1, seed=[1, 2])
-    steps = torch.tensor([[0.1], [0.2]]).double()
+    steps = torch.tensor([[0.1], [0.2]], dtype=torch.float64)
     run = ib.gradient_descent(ib.TwoLayer(start.weights[:, None], start.a, start.activation), data, steps, 3)
     assert run.member(1, 0).step_size == 0.2
     assert ib.gradient_descent(start, data, 0.3, 3).member(1).step_size == 0.3
