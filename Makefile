@@ -59,6 +59,7 @@ figures: $(READY) ## remake the stored results (about half an hour)
 	$(call say,Stored results)
 	@OMP_NUM_THREADS=1 $(PY) book/results/xor_sweep.py
 	@OMP_NUM_THREADS=1 $(PY) book/results/relu_study.py
+	@OMP_NUM_THREADS=1 $(PY) book/results/rank_figures.py
 
 address: ## write the book's address everywhere, or change it with REPO=owner/name
 	@$(PYTHON) book/tools/address.py $(if $(REPO),--set $(REPO))
