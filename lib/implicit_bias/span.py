@@ -59,7 +59,8 @@ def gaussian_rows(n: int, d: int, stream: torch.Generator) -> Tensor:
     """
     r = min(n, d)
     rows = torch.randn(n, r, generator=stream, dtype=torch.float64).tril(-1)
-    rows.diagonal().copy_(chi(torch.arange(d, d - r, -1, dtype=torch.float64), stream))
+    # Counted from 0: near 2^53 a floating range from d down has the wrong length.
+    rows.diagonal().copy_(chi(d - torch.arange(r, dtype=torch.float64), stream))
     return rows
 
 

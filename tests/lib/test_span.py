@@ -79,3 +79,10 @@ def test_the_global_seed_does_not_reach_the_samplers():
     first = ib.data.gaussian(3, 4, seed=5).x
     torch.manual_seed(1)
     assert first.equal(ib.data.gaussian(3, 4, seed=5).x)
+
+
+@pytest.mark.parametrize("d", [10**16, 10**18])
+def test_rows_can_be_drawn_past_the_whole_numbers_that_floats_hold(d):
+    data = ib.data.gaussian(5, d)
+    assert data.x.shape == (5, 5) and data.ambient_dim == d
+    assert bool(((data.norms / d**0.5 - 1).abs() < 1e-6).all())
