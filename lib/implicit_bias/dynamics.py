@@ -21,7 +21,7 @@ from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
 from .stepper import Epochs, Stepper
-from .trajectory import Outcome, Trajectory
+from .trajectory import DESCENT, Outcome, Trajectory, minibatch_rule
 
 __all__ = ["gradient_descent", "gradient_flow", "log_spaced", "sgd"]
 
@@ -170,5 +170,9 @@ def _descend(
         fail("net", "finite outputs on the data", "an overflow at the first record")
     end = None if outcome or reached == steps else state
     return recorder.trajectory(
-        step=torch.tensor(seen), step_size=step_size, outcome=outcome or _ending(recorder, steps), _end=end
+        step=torch.tensor(seen),
+        step_size=step_size,
+        rule=DESCENT if minibatches is None else minibatch_rule(minibatches.batch_size, data.n),
+        outcome=outcome or _ending(recorder, steps),
+        _end=end,
     )

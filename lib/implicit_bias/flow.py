@@ -31,7 +31,7 @@ from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
 from .runge_kutta import ERROR, STAGES, Point, hermite_root
-from .trajectory import Outcome, Trajectory
+from .trajectory import FLOW, Outcome, Trajectory
 
 __all__ = ["gradient_flow"]
 
@@ -324,7 +324,9 @@ class _Flow:
         seen = torch.tensor(grid[: len(log_time)], dtype=torch.float64)
         if bool(self.stalled.all()):
             seen[-1] = self.clock.max()
-        return recorder.trajectory(s=seen, log_time=torch.stack(log_time), outcome=self.outcome(finite, until))
+        return recorder.trajectory(
+            s=seen, log_time=torch.stack(log_time), rule=FLOW, outcome=self.outcome(finite, until)
+        )
 
     def grid(self, until: float, record: Sequence[float] | Tensor | None) -> list[float]:
         if record is not None:

@@ -12,7 +12,15 @@ from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
 
-__all__ = ["Outcome", "Trajectory"]
+__all__ = ["DESCENT", "FLOW", "Outcome", "Trajectory", "minibatch_rule"]
+
+DESCENT, FLOW = "gradient descent", "gradient flow"
+"""The rules that theorems speak of, as a run names them."""
+
+
+def minibatch_rule(batch_size: int, n: int) -> str:
+    """How a run of minibatches of ``batch_size`` out of ``n`` samples names its rule: all of them is descent."""
+    return DESCENT if batch_size == n else f"stochastic gradient descent with batches of {batch_size}"
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,8 @@ class Trajectory:
     step : (T,) or None      descent steps (gradient descent, sgd)
     s : (T,) or None         the loss clock log(1/L) asked for (gradient flow); ``-log_loss`` is where each run was
     log_time : (T, ...) or None   log t along the flow, -inf at its start
+    step_size : float or (...) tensor, None for a flow
+    rule : str               ``"gradient descent"``, ``"gradient flow"`` or a sentence on the minibatches
     outcome : Outcome
     """
 
@@ -61,6 +71,7 @@ class Trajectory:
     s: Tensor | None = None
     log_time: Tensor | None = None
     step_size: float | Tensor | None = None
+    rule: str = ""
     _states: tuple[Tensor, ...] = field(default=(), repr=False)
     _end: Tensor | None = field(default=None, repr=False)
     _lift: Callable[[Tensor], TwoLayer] | None = field(default=None, repr=False)

@@ -15,7 +15,7 @@ from ..network import TwoLayer
 from ..residual import KKTResidual, kkt_residual
 from .verdict import Finding
 
-__all__ = ["KKT_TOLERANCE", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
+__all__ = ["KKT_TOLERANCE", "NEAR", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
 
 KKT_TOLERANCE = 1e-6
 """Below this residual a network counts as a KKT point."""
@@ -98,14 +98,18 @@ def fitted_rate(clock: Tensor, error: Tensor) -> float:
     return float(-(x * (y - y.mean())).sum() / (x * x).sum())
 
 
+NEAR = 0.05
+"""A limit counts as seen only once its error is below this."""
+
+
 def limit(
     clock: Tensor, error: Tensor, what: str, clock_name: str, law: float, floor: float = 1e-9
 ) -> tuple[Finding, str]:
-    """Read ``error → 0`` off a finite run: true when its fitted power of the clock is at least half the expected
-    ``law``.
+    """Read ``error → 0`` off a finite run: seen when the error is below :data:`NEAR`, and its fitted power of the clock
+    is at least half the expected ``law``.
 
-    Returns the finding and, where the run is too short to tell, a sentence that makes the verdict undecided. Errors
-    at the ``floor`` have arrived.
+    Returns the finding and, unless the limit was seen, a sentence that makes the verdict undecided: no finite run
+    refutes a limit. Errors at the ``floor`` have arrived. With too few records to fit, the slack is NaN.
     """
     rate, last = fitted_rate(clock, error), float(error[-1])
     constants = {"rate": rate, "last": last, clock_name: float(clock[-1])}
@@ -119,8 +123,16 @@ def limit(
     trend = f"falling like {clock_name}^-{rate:.3f}" if rate >= 5e-4 else "not falling"
     trend = "with too few records to fit a rate" if math.isnan(rate) else trend
     seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, {trend}"
-    slack = 0.0 if math.isnan(rate) else max(rate, 0.0) / (law / 2)
+    # The fall is judged by its power, and what is left by its size.
+    slack = min(max(rate, 0.0) / (law / 2), NEAR / last) if rate == rate else math.nan
     finding = Finding(
         slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants
     )
-    return finding, "" if not math.isnan(rate) else f"Too few records in the last decade of {clock_name} to fit a rate."
+    return finding, _open(finding, clock_name)
+
+
+def _open(finding: Finding, clock_name: str) -> str:
+    """Why a limit that was not seen is not refuted either."""
+    if math.isnan(finding.slack):
+        return f"Too few records in the last decade of {clock_name} to fit a rate."
+    return "" if finding.true else "A finite run refutes no limit:"

@@ -22,7 +22,7 @@ from ..least_distance import least_distance
 from ..margin import max_margin
 from ..measures import activation_pattern, class_stable_rank, gradient_gram, stable_rank
 from ..network import TwoLayer, leaky_relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .common import _fact, fitted_rate, limit, neurons
 from .leaky_limits import FLOW, _start_left, opposed, with_relu
@@ -77,6 +77,7 @@ TOLERANCE = 1e-3
     positive=live,
     negative=opposed,
     status="proved here",
+    rules={"run": (DESCENT, FLOW)},
 )
 def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     """S-2 on a run of descent (and the flow that goes on from it), or of flow alone (time t in place of ``η t``): the
@@ -169,6 +170,7 @@ def growth(run: LongRun) -> Tensor:
     positive=live,
     negative=with_relu,
     status="proved here",
+    rules={"run": (DESCENT, FLOW)},
 )
 def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     """S-3 on a run of descent and the flow that goes on from it: the two bounds at every record since the first ordered
@@ -278,6 +280,7 @@ def _even(net: TwoLayer) -> bool:
     positive=square,
     negative=lopsided,
     status="proved here",
+    rules={"run": (DESCENT, FLOW)},
 )
 def whole_net(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     """S-6 on a run of descent and the flow that goes on from it: the larger relative error of the two limits, against

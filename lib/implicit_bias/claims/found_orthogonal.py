@@ -10,7 +10,7 @@ from ..data import orthogonal
 from ..dynamics import gradient_descent, gradient_flow
 from ..hypotheses import _delta
 from ..network import TwoLayer, leaky_relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from .orthogonal_runs import chance, rank_finding, reached, setting, train
 from .registry import register
 from .verdict import Verdict, decide
@@ -49,6 +49,7 @@ def _leaky() -> tuple[Trajectory, TwoLayer]:
     positive=_uneven,
     negative=_leaky,
     status="proved here",
+    rules={"run": (DESCENT, FLOW)},
 )
 def any_norms(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
     """S-7 on a run: the stable ranks reached against the limits at the norms and classes of its data, within what

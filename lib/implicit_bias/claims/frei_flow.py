@@ -19,7 +19,7 @@ from ..dynamics import gradient_flow
 from ..hypotheses import H_3_2, Hypothesis
 from ..network import TwoLayer, leaky_relu
 from ..residual import kkt_residual
-from ..trajectory import Trajectory
+from ..trajectory import FLOW, Trajectory
 from . import instances
 from .common import _fact, limit, setting_of_F
 from .frei_kkt import same_as_exact
@@ -119,6 +119,7 @@ def _stuck() -> tuple[Trajectory]:
     chapter="direction",
     positive=instances.flow_beyond,
     negative=_stuck,
+    rules={"trajectory": (FLOW,)},
 )
 def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     """F-3.1 on a run of gradient flow, its three conclusions: the worst of the four KKT residuals falls against the
@@ -151,6 +152,7 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     chapter="direction",
     positive=instances.flow_within,
     negative=instances.flow_beyond,
+    rules={"trajectory": (FLOW,)},
 )
 def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock, expected like 1/s, that is 1/log t."""

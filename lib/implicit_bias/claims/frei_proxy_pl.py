@@ -13,7 +13,7 @@ from ..hypotheses import H_3_2, H_4_2
 from ..losses import Loss
 from ..measures import margins, proxy_pl_ratio
 from ..network import Activation, TwoLayer, leaky_relu, smoothed_leaky_relu
-from ..trajectory import Trajectory
+from ..trajectory import FLOW, Trajectory
 from . import instances
 from .common import _fact, setting_of_F
 from .frei_flow import _checked, _stuck
@@ -165,6 +165,7 @@ def _flow_past_the_level() -> tuple[Trajectory]:
     chapter=CHAPTER,
     positive=_flow_past_the_level,
     negative=_stuck,
+    rules={"trajectory": (FLOW,)},
 )
 def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     """F-3.4 on a run of gradient flow (or a batch): the time at which L passes log(2)/n against the bound.

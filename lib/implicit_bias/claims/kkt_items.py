@@ -30,7 +30,7 @@ def equality(
     """The finding of an equality that should be exact."""
     error = float(torch.as_tensor(error).max())
     return Finding(
-        tolerance / error if error > 0 else math.inf,
+        tolerance / error if error != 0 else math.inf,
         why.format(error=format_error(error)),
         worst,
         {"error": error, **constants},

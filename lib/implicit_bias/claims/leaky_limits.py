@@ -16,7 +16,7 @@ from ..data import from_gram, orthogonal
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..measures import class_stable_rank
 from ..network import TwoLayer, leaky_relu, relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .common import fitted_rate, limit
 from .long_runs import LongRun, long_run, setting_of_K
@@ -115,6 +115,7 @@ def carried() -> tuple[Trajectory, Trajectory]:
     chapter=CHAPTER,
     positive=live,
     negative=with_relu,
+    rules={"run": (DESCENT, FLOW)},
 )
 def norms_grow(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
@@ -145,6 +146,7 @@ def norms_grow(
     chapter=CHAPTER,
     positive=live,
     negative=with_relu,
+    rules={"run": (DESCENT, FLOW)},
 )
 def rank_goes_to_one(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
@@ -181,6 +183,7 @@ RESOLUTION = 0.01
     chapter=CHAPTER,
     positive=live,
     negative=dead,
+    rules={"run": (DESCENT, FLOW)},
 )
 def loss_rate(
     run: Trajectory,
@@ -221,6 +224,7 @@ def loss_rate(
     chapter=CHAPTER,
     positive=live,
     negative=carried,
+    rules={"run": (DESCENT, FLOW)},
 )
 def margins_equalise(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01

@@ -16,7 +16,7 @@ from ..dynamics import gradient_descent
 from ..hypotheses import _delta
 from ..measures import activation_pattern, rho
 from ..network import TwoLayer, relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from .orthogonal_runs import (
     ARRIVED,
     balanced,
@@ -67,6 +67,7 @@ def _waking() -> tuple[Trajectory, TwoLayer]:
     chapter="orthogonal",
     positive=_descent,
     negative=_waking,
+    rules={"run": (DESCENT, FLOW)},
 )
 def pattern_is_read_off(run: Trajectory, initial: TwoLayer | None = None) -> Verdict:
     """K-F.2 on a run: the pattern predicted at ``initial`` against every later one, the ρ that must stand still, and
@@ -128,6 +129,7 @@ def _uneven() -> tuple[Trajectory, TwoLayer]:
     chapter="orthogonal",
     positive=_equal,
     negative=_uneven,
+    rules={"run": (DESCENT, FLOW)},
 )
 def rank_two(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
     """K-F.3 on a run. Its o(1), left open in the paper, is ``2/(k+1)`` plus what chance does at this width with
@@ -162,6 +164,7 @@ def _lopsided() -> tuple[Trajectory, TwoLayer]:
     positive=_equal,
     negative=_lopsided,
     status="proved here",
+    rules={"run": (DESCENT, FLOW)},
 )
 def sharper_rank(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
     """K-F.3.k on a run, k = n/2: the stable ranks reached against ``2k/(k+1)`` and ``4k/(k+1)``, within what chance

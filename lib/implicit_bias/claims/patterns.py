@@ -18,7 +18,7 @@ from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..losses import LOGISTIC
 from ..measures import rho
 from ..network import TwoLayer, leaky_relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .kkt_items import equality, leak_of
 from .long_runs import LongRun, disorder, long_run, right, setting_of_K
@@ -113,6 +113,7 @@ def leaning() -> tuple[Trajectory]:
     chapter=CHAPTER,
     positive=live,
     negative=leaning,
+    rules={"run": (DESCENT, FLOW)},
 )
 def pattern_freezes(
     run: Trajectory,
@@ -178,6 +179,7 @@ def increment_error(run: LongRun, index: int) -> float:
     chapter=CHAPTER,
     positive=live,
     negative=leaning,
+    rules={"run": (DESCENT, FLOW)},
 )
 def increments_agree(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .._format import format_slack
+from .guard import guarded
 from .verdict import Verdict
 
 __all__ = ["ORDER", "Claim", "Claims", "Row", "ledger", "register", "registry", "table"]
@@ -34,6 +35,8 @@ class Claim:
     positive, negative : callable
         Controls: an instance that meets the hypotheses, and one where the check must say ``fails`` or ``vacuous``,
         with the conclusion false in either case.
+    instance, counter : callable
+        The arguments of the two controls.
     status : str
         ``"paper"``, ``"proved here"`` or ``"measured"``.
     """
@@ -46,6 +49,8 @@ class Claim:
     check: Callable[..., Verdict]
     positive: Callable[[], Verdict]
     negative: Callable[[], Verdict]
+    instance: Callable[[], tuple]
+    counter: Callable[[], tuple]
     status: str = "paper"
 
     def __repr__(self) -> str:
@@ -94,10 +99,15 @@ def register(
     positive: Callable[[], tuple],
     negative: Callable[[], tuple],
     status: str = "paper",
+    rules: dict[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
-    """Decorate a check to enter it as a claim; ``positive`` and ``negative`` return the arguments of their instance."""
+    """Decorate a check to enter it as a claim; ``positive`` and ``negative`` return the arguments of their instance.
 
-    def enter(check: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    The check is guarded (:func:`~.guard.guarded`): ``rules`` names, for arguments that take runs, the rules they take.
+    """
+
+    def enter(plain: Callable[..., Verdict]) -> Callable[..., Verdict]:
+        check = guarded(plain, rules or {})
         registry.add(
             Claim(
                 id,
@@ -108,6 +118,8 @@ def register(
                 check,
                 lambda: check(*positive()),
                 lambda: check(*negative()),
+                positive,
+                negative,
                 status,
             )
         )
@@ -119,7 +131,7 @@ def register(
 @dataclass(frozen=True)
 class Row:
     """A line of the ledger. ``verdict`` and ``slack`` are those of the claim on its own instance, the positive
-    control.
+    control. Of the negative control there are the verdict and what became of the conclusion.
     """
 
     id: str
@@ -129,6 +141,8 @@ class Row:
     slack: float
     positive: str
     negative: str
+    positive_conclusion: str
+    negative_conclusion: str
     seconds: float
 
     def keys(self) -> tuple[str, ...]:
@@ -157,6 +171,8 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
                 positive.slack,
                 positive.verdict,
                 negative.verdict,
+                positive.conclusion,
+                negative.conclusion,
                 seconds,
             )
         )
@@ -169,8 +185,13 @@ def table(rows: Iterable[Row]) -> str:
     Results found here say whether they are proved or measured.
     """
 
-    def badge(verdict: str) -> str:
-        return f'<span class="ib-verdict ib-{verdict}">{verdict}</span>'
+    def badge(verdict: str, conclusion: str) -> str:
+        named, seen = html.escape(verdict), html.escape(conclusion)
+        spoken = {"holds": "true", "fails": "false", "undecided": "open"}.get(conclusion, seen)
+        return (
+            f'<span class="ib-verdict ib-{named}">{named}</span>'
+            f'<span class="ib-conclusion ib-conclusion-{seen}">conclusion {spoken}</span>'
+        )
 
     def statement(row: Row) -> str:
         status = registry[row.id].status
@@ -180,7 +201,8 @@ def table(rows: Iterable[Row]) -> str:
         f"<th>{name}</th>" for name in ("claim", "positive control", "negative control", "slack", "statement")
     )
     lines = [
-        f"<tr><td><b>{row.id}</b></td><td>{badge(row.positive)}</td><td>{badge(row.negative)}</td>"
+        f"<tr><td><b>{row.id}</b></td><td>{badge(row.positive, row.positive_conclusion)}</td>"
+        f"<td>{badge(row.negative, row.negative_conclusion)}</td>"
         f"<td>{format_slack(row.slack)}</td><td>{statement(row)}</td></tr>"
         for row in rows
     ]

@@ -18,19 +18,28 @@ HOLDS, FAILS, VACUOUS, UNDECIDED = "holds", "fails", "vacuous", "undecided"
 
 @dataclass(frozen=True)
 class Finding:
-    """What was measured of a conclusion: ``slack`` (≥ 1 where it is true), the worst place, a sentence, and numbers
-    by name.
+    """What was measured of a conclusion: ``slack`` (≥ 1 where it is true, NaN where nothing could be measured), the
+    worst place, a sentence, and numbers by name. ``says_nothing`` is a sentence where the conclusion could not have
+    been false.
     """
 
     slack: float
     why: str
     worst: str = ""
     constants: dict[str, float] = field(default_factory=dict)
+    says_nothing: str = ""
 
     @property
     def true(self) -> bool:
         """Whether the conclusion was seen to be true."""
         return self.slack >= 1
+
+    @property
+    def conclusion(self) -> str:
+        """``"holds"``, ``"fails"``, or ``"undecided"`` where the slack is no number."""
+        if math.isnan(self.slack):
+            return UNDECIDED
+        return HOLDS if self.true else FAILS
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,13 @@ class Verdict:
     claim : str
         Id of the claim.
     verdict : str
-        ``"holds"``, ``"fails"``, ``"vacuous"`` (a hypothesis fails, so the claim says nothing) or ``"undecided"`` (the
-        hypotheses are met only approximately, or a limit has not settled yet).
+        ``"holds"`` (seen, and could have been false), ``"fails"`` (refuted with every hypothesis met), ``"vacuous"``
+        (the claim says nothing: a hypothesis fails, or nothing could break the conclusion) or ``"undecided"`` (the
+        hypotheses are met only approximately, a limit has not settled yet, or nothing could be measured).
     slack : float
         Of the conclusion: true where ≥ 1.
     conclusion : str
-        ``"holds"`` or ``"fails"`` for the conclusion alone, whatever the hypotheses say.
+        ``"holds"``, ``"fails"`` or ``"undecided"`` for the conclusion alone, whatever the hypotheses say.
     why : str
         A sentence.
     worst : str
@@ -85,20 +95,28 @@ class Verdict:
 
 
 def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, unsettled: str = "") -> Verdict:
-    """Combine a finding with its hypotheses: vacuous if one fails, undecided if ``unsettled`` says why, else what was
-    found.
+    """Combine a finding with its hypotheses: vacuous if one fails or nothing could break the conclusion, undecided if
+    ``unsettled`` says why or nothing could be measured, else what was found.
     """
-    conclusion = HOLDS if finding.true else FAILS
+    conclusion = finding.conclusion
     broken = [h for h in hypotheses if not bool(h.holds.all())]
     verdict, why = conclusion, finding.why
     if broken:
-        verdict = VACUOUS
-        first = min(broken, key=lambda h: float(h.slack.min()))
-        slack = format_slack(float(first.slack.min()))
-        why = f"{first.name} fails ({first.statement}; slack {slack}). The conclusion {conclusion}: {why}"
+        verdict, why = VACUOUS, _broken(broken, finding)
+    elif finding.says_nothing:
+        verdict, why = VACUOUS, f"It says nothing here: {finding.says_nothing} {why}"
     elif unsettled:
         verdict, why = UNDECIDED, f"{unsettled} {why}"
     return Verdict(claim, verdict, finding.slack, conclusion, why, finding.worst, hypotheses, finding.constants)
+
+
+def _broken(broken: list[Hypothesis], finding: Finding) -> str:
+    """Which hypothesis fails worst, and what became of the conclusion."""
+    # A slack that is no number is no smaller than another, and yet the worst.
+    first = min(broken, key=lambda h: float(h.slack.nan_to_num(nan=-1.0).min()))
+    slack = format_slack(float(first.slack.min()))
+    seen = "is open" if finding.conclusion == UNDECIDED else finding.conclusion
+    return f"{first.name} fails ({first.statement}; slack {slack}). The conclusion {seen}: {finding.why}"
 
 
 def worst_of(values: Tensor, what: str) -> tuple[float, str]:

@@ -1,0 +1,251 @@
+r"""Is a run what it says? One guard for every check that takes one, and for the other arguments of a check.
+
+A run carries its rule, loss, step size, data, and what was recorded. :func:`genuine` recomputes what the records say
+of the recorded networks, and repeats the first steps and the last stretch. A run that disagrees with itself is no
+instance of any claim: the error names the field that does not fit.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+import weakref
+from collections.abc import Callable
+from functools import lru_cache, wraps
+
+import torch
+from torch import Tensor
+
+from .._checks import fail
+from ..data import Dataset
+from ..dynamics import gradient_descent, gradient_flow
+from ..measures import networks
+from ..network import TwoLayer
+from ..trajectory import DESCENT, FLOW, Trajectory
+
+__all__ = ["genuine", "guarded"]
+
+REPEATED = 500
+"""Steps of descent that are repeated from the start: all recorded states among them must come out again."""
+
+ARITHMETIC = 3e8
+"""A repetition costs about this many products at most, except that the first interval is always repeated."""
+
+MOVED, AT_REST = 1e-6, 1e-12
+"""Allowed difference of a repeated state: relative to what has moved, and to the start."""
+
+SAME_FLOW = 1e-4
+"""The same for a flow, whose steps are chosen anew: relative to what has moved."""
+
+ALL_NORMS = 256
+"""Networks up to this many neurons have every recorded spectral norm recomputed; of wider ones, a few."""
+
+_seen: dict[int, tuple[weakref.ref, tuple]] = {}
+
+
+def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
+    """A check that first looks at what it is given: runs by :func:`genuine`, networks and data by their type and fit.
+
+    ``rules`` says for each argument that takes a run which rules it takes; without an entry, an argument called
+    ``flow`` takes gradient flow, and any other gradient descent.
+    """
+    signature = inspect.signature(check)
+
+    @wraps(check)
+    def wrapper(*args: object, **named: object) -> object:
+        given = signature.bind(*args, **named).arguments
+        for name, kind in _kinds(check).items():
+            if given.get(name) is not None or (name in given and kind[1]):
+                _admit(name, given[name], kind[0], rules.get(name))
+        nets = [value for value in given.values() if isinstance(value, TwoLayer)]
+        data = given.get("data")
+        for net in nets if isinstance(data, Dataset) else []:
+            _fits(net, data)
+        return check(*args, **named)
+
+    return wrapper
+
+
+@lru_cache(maxsize=None)
+def _kinds(check: Callable) -> dict[str, tuple[type, bool]]:
+    """Which arguments are runs, networks or data, and whether each must be given."""
+    kinds = {}
+    for name, hint in typing.get_type_hints(check).items():
+        options = typing.get_args(hint) or (hint,)
+        for kind in (Trajectory, TwoLayer, Dataset):
+            if kind in options and name != "return":
+                kinds[name] = (kind, type(None) not in options)
+    return kinds
+
+
+CURES = {
+    TwoLayer: "a TwoLayer (make one with TwoLayer(weights, second_layer, activation))",
+    Dataset: "a Dataset (make one with Dataset(x, y))",
+    Trajectory: "a Trajectory, as gradient_descent and gradient_flow return it",
+}
+
+
+def _admit(name: str, value: object, kind: type, rules: tuple[str, ...] | None) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: expected {CURES[kind]}, got {type(value).__name__}")
+    if kind is Trajectory:
+        genuine(value, rules or ((FLOW,) if name == "flow" else (DESCENT,)), name)
+
+
+def _fits(net: TwoLayer, data: Dataset) -> None:
+    if net.d != data.d:
+        fail("net", f"weights with {data.d} columns, like the data", net.d)
+
+
+def genuine(run: Trajectory, rules: tuple[str, ...] = (DESCENT, FLOW), name: str = "run") -> Trajectory:
+    """Return ``run`` if it is one of ``rules`` and agrees with itself.
+
+    Raises
+    ------
+    ValueError
+        Naming the rule, or the field that does not fit the others.
+    """
+    if run.rule not in rules:
+        fail(name, f"a run of {' or '.join(rules)}", f"one of {run.rule or 'an unnamed rule'}")
+    state = _fingerprint(run)
+    known = _seen.get(id(run))
+    if known is not None and known[0]() is run and known[1] == state:
+        return run
+    _records_fit(run, name)
+    _first_and_last(run, name)
+    _seen[id(run)] = weakref.ref(run, lambda _, key=id(run): _seen.pop(key, None)), state
+    return run
+
+
+def _fingerprint(run: Trajectory) -> tuple:
+    """Counts of in-place changes of every tensor that a run holds."""
+    held = [run.log_loss, run.margins, run.frobenius, run.spectral, run.step, run.s, run.log_time, run.step_size]
+    held += [run.data.x, run.data.y, run.initial.weights, run.initial.a, run.initial.frozen_gram, *run._states]
+    return tuple(tensor._version for tensor in held if isinstance(tensor, Tensor))
+
+
+# -- the records among themselves ------------------------------------------------------------------------------------
+
+
+def _relative(run: Trajectory) -> float:
+    return max(1e-8, 1e3 * torch.finfo(run.margins.dtype).eps)
+
+
+def _mismatch(name: str, field: str, expected: str, index: int) -> None:
+    fail(name, f"{field} as {expected} give{'s' if expected.startswith('its') else ''} them", f"others at record {index}")
+
+
+def _compare(run: Trajectory, name: str, field: str, expected: Tensor, size: Tensor, source: str) -> None:
+    """Refuse records of ``field`` (T, ...) that differ from ``expected`` by more than rounding of numbers of ``size``."""
+    found = getattr(run, field)
+    if found.shape != expected.shape:
+        fail(name, f"{field} of shape {tuple(expected.shape)}", tuple(found.shape))
+    close = (found - expected).abs() <= _relative(run) * size
+    close |= found == expected
+    if not bool(close.all()):
+        index = int((~close).flatten(1).any(-1).nonzero()[0]) if close.ndim > 1 else int((~close).nonzero()[0])
+        fail(name, f"{field} that fit {source}", f"others at record {index}: the run is not what it says")
+
+
+def _records_fit(run: Trajectory, name: str) -> None:
+    """Margins, losses and norms as the recorded networks, the data and the loss give them."""
+    nets = networks(run)
+    if nets.d != run.data.d:
+        fail(name, f"data in {nets.d} dimensions, like its networks", run.data.d)
+    z = nets.preactivations(run.data.x)
+    a = nets.a.unsqueeze(-1)
+    size = (a.abs() * z.abs()).sum(-2)
+    margins = run.data.y * (a * nets.activation.value(z)).sum(-2)
+    _compare(run, name, "margins", margins, size + 1e-300, "its networks and data")
+    log_loss = run.loss.log_mean(run.margins)
+    _compare(run, name, "log_loss", log_loss, 1 + log_loss.abs(), f"its margins under {run.loss.name} loss")
+    frobenius = nets.frobenius().expand_as(run.frobenius)
+    _compare(run, name, "frobenius", frobenius, frobenius + 1e-300, "its networks")
+    _spectral_fits(run, name)
+    _times_fit(run, name)
+
+
+def _spectral_fits(run: Trajectory, name: str) -> None:
+    last = len(run) - 1
+    few = sorted({0, last // 3, last // 2, last - 1 if last else 0, last})
+    for k in range(len(run)) if run.initial.m <= ALL_NORMS else few:
+        net = run.net(k)
+        expected = net.spectral().expand_as(run.spectral[k])
+        # The square is what was computed: half the digits of a norm far below the largest.
+        close = (run.spectral[k] - expected).abs() <= _relative(run) ** 0.5 * 1e-2 * net.frobenius() + 1e-300
+        if not bool(close.all()):
+            fail(name, "spectral norms that fit its networks", f"others at record {k}: the run is not what it says")
+
+
+def _times_fit(run: Trajectory, name: str) -> None:
+    clock, field = (run.step, "step") if run.rule != FLOW else (run.s, "s")
+    if clock is None or clock.shape != run.log_loss.shape[:1]:
+        fail(name, f"{field} with one time for each of {len(run)} records", None if clock is None else tuple(clock.shape))
+    if len(run) > 1 and not bool((clock.diff() > 0).all() if field == "step" else (clock.diff() >= 0).all()):
+        fail(name, f"{field} that rises from record to record", "one that does not")
+    if field == "step" and run.step_size is None:
+        fail(name, "a step size", None)
+    if field == "s":
+        _loss_clock_fits(run, name)
+
+
+def _loss_clock_fits(run: Trajectory, name: str) -> None:
+    asked = run.s.reshape(-1, *[1] * (run.log_loss.ndim - 1))
+    behind = -run.log_loss < asked - 1e-3 * (1 + asked.abs())
+    if run.outcome.ok and bool(behind.any()):
+        fail(name, "s that fit its losses", "a clock ahead of log(1/L): the run is not what it says")
+    if run.log_time is None or run.log_time.shape != run.log_loss.shape:
+        fail(name, "log_time with one entry for each loss", None if run.log_time is None else tuple(run.log_time.shape))
+    if bool((run.log_time[1:] < run.log_time[:-1] - 1e-9).any()):
+        fail(name, "log_time that rises from record to record", "one that falls")
+
+
+# -- the run again ---------------------------------------------------------------------------------------------------
+
+
+def _first_and_last(run: Trajectory, name: str) -> None:
+    if run.rule == FLOW:
+        _flow_again(run, name)
+    else:
+        _descent_again(run, name)
+
+
+def _agree(run: Trajectory, name: str, index: int, again: TwoLayer, before: TwoLayer, moved: float) -> None:
+    """Refuse a record whose network is not the one that comes out again from ``before``."""
+    recorded = run.net(index).weights
+    off = (recorded - again.weights).flatten(-2).norm(dim=-1)
+    way = (again.weights - before.weights).flatten(-2).norm(dim=-1)
+    rest = AT_REST if recorded.dtype == torch.float64 else 1e-5
+    moved = moved if recorded.dtype == torch.float64 else 1e-2
+    if not bool((off <= moved * way + rest * before.weights.flatten(-2).norm(dim=-1)).all()):
+        how = f"step size {run.step_size}, {run.loss.name} loss" if run.rule != FLOW else f"{run.loss.name} loss"
+        fail(name, f"records that {run.rule} gives ({how})", f"another network at record {index}")
+
+
+def _descent_again(run: Trajectory, name: str) -> None:
+    steps = run.step.tolist()
+    batch = max(1, run.log_loss[0].numel())
+    budget = max(1, min(REPEATED, int(ARITHMETIC / (batch * run.initial.m * run.data.n))))
+    early = [step for step in steps if step <= budget]
+    early = early if any(early) or len(steps) == len(early) else [*early, steps[len(early)]]
+    if early and early[-1] > 0:
+        again = gradient_descent(run.initial, run.data, run.step_size, early[-1], run.loss, early)
+        for index in range(min(len(early), len(again))):
+            _agree(run, name, index, again.net(index), run.initial, MOVED)
+    width = steps[-1] - steps[-2] if len(steps) > 1 else 0
+    if len(early) < len(steps) and 0 < width <= 20 * budget:
+        before = run.net(len(steps) - 2)
+        again = gradient_descent(before, run.data, run.step_size, width, run.loss, [width])
+        _agree(run, name, len(steps) - 1, again.final, before, MOVED)
+
+
+def _flow_again(run: Trajectory, name: str) -> None:
+    if not run.outcome.ok or len(run) < 2:
+        return
+    last = len(run) - 1
+    for index, before in ((1, run.initial), (last, run.net(last - 1))):
+        goal = float(run.s[index])
+        if goal <= float(-run.log_loss[index - 1].max()):
+            continue
+        again = gradient_flow(before, run.data, goal, run.loss, [goal])
+        _agree(run, name, index, again.final, before, SAME_FLOW)
