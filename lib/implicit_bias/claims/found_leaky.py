@@ -25,7 +25,7 @@ from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .common import _fact, fitted_rate, limit, neurons
-from .leaky_limits import FLOW, _start_left, opposed, with_relu
+from .leaky_limits import FLOW_ERROR, _start_left, opposed, with_relu
 from .long_runs import LongRun, at_kink, long_run
 from .patterns import CHAPTER, live
 from .registry import register
@@ -103,10 +103,10 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     off = (log_product - math.log(float(lam.sum()))).abs()
     error, before = float(off[-1]), float(off[len(off) * 3 // 4])
     numbers = {"limit": float(lam.sum()), "error": error}
-    close = format_error(error) if error > FLOW else f"less than {FLOW:.0e}"
+    close = format_error(error) if error > FLOW_ERROR else f"less than {FLOW_ERROR:.0e}"
     why = f"η t L is within {close} of ‖W*‖² = {float(lam.sum()):.5g} at log t = "
     why += f"{float(joined.log_step[-1]):.4g}."
-    finding = Finding(TOLERANCE / max(error, FLOW), why, "", numbers)
+    finding = Finding(TOLERANCE / max(error, FLOW_ERROR), why, "", numbers)
     unsettled = "" if finding.true or error > before / 2 else "Still on its way:"
     return decide("S-2", finding, hypotheses, unsettled=unsettled)
 

@@ -11,7 +11,7 @@ import inspect
 import typing
 import weakref
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, wraps
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
     return wrapper
 
 
-@lru_cache(maxsize=None)
+@cache
 def _kinds(check: Callable) -> dict[str, tuple[type, bool]]:
     """Which arguments are runs, networks or data, and whether each must be given."""
     kinds = {}
@@ -113,7 +113,8 @@ def genuine(run: Trajectory, rules: tuple[str, ...] = (DESCENT, FLOW), name: str
         return run
     _records_fit(run, name)
     _first_and_last(run, name)
-    _seen[id(run)] = weakref.ref(run, lambda _, key=id(run): _seen.pop(key, None)), state
+    key = id(run)
+    _seen[key] = weakref.ref(run, lambda _: _seen.pop(key, None)), state
     return run
 
 
@@ -131,12 +132,8 @@ def _relative(run: Trajectory) -> float:
     return max(1e-8, 1e3 * torch.finfo(run.margins.dtype).eps)
 
 
-def _mismatch(name: str, field: str, expected: str, index: int) -> None:
-    fail(name, f"{field} as {expected} give{'s' if expected.startswith('its') else ''} them", f"others at record {index}")
-
-
 def _compare(run: Trajectory, name: str, field: str, expected: Tensor, size: Tensor, source: str) -> None:
-    """Refuse records of ``field`` (T, ...) that differ from ``expected`` by more than rounding of numbers of ``size``."""
+    """Refuse records of ``field`` (T, ...) that differ from ``expected`` by more than the rounding of ``size``."""
     found = getattr(run, field)
     if found.shape != expected.shape:
         fail(name, f"{field} of shape {tuple(expected.shape)}", tuple(found.shape))
@@ -180,7 +177,7 @@ def _spectral_fits(run: Trajectory, name: str) -> None:
 def _times_fit(run: Trajectory, name: str) -> None:
     clock, field = (run.step, "step") if run.rule != FLOW else (run.s, "s")
     if clock is None or clock.shape != run.log_loss.shape[:1]:
-        fail(name, f"{field} with one time for each of {len(run)} records", None if clock is None else tuple(clock.shape))
+        fail(name, f"{field} with one time for each of {len(run)} records", clock)
     if len(run) > 1 and not bool((clock.diff() > 0).all() if field == "step" else (clock.diff() >= 0).all()):
         fail(name, f"{field} that rises from record to record", "one that does not")
     if field == "step" and run.step_size is None:
@@ -195,7 +192,7 @@ def _loss_clock_fits(run: Trajectory, name: str) -> None:
     if run.outcome.ok and bool(behind.any()):
         fail(name, "s that fit its losses", "a clock ahead of log(1/L): the run is not what it says")
     if run.log_time is None or run.log_time.shape != run.log_loss.shape:
-        fail(name, "log_time with one entry for each loss", None if run.log_time is None else tuple(run.log_time.shape))
+        fail(name, "log_time with one entry for each loss", run.log_time)
     if bool((run.log_time[1:] < run.log_time[:-1] - 1e-9).any()):
         fail(name, "log_time that rises from record to record", "one that falls")
 

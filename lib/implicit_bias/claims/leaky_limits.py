@@ -34,7 +34,7 @@ __all__ = [
     "wright_margin",
 ]
 
-FLOW = 1e-7
+FLOW_ERROR = 1e-7
 """Relative error that many steps of the flow may leave in a margin: gaps below it have closed."""
 
 EXPLAINED = 0.2
@@ -237,5 +237,5 @@ def margins_equalise(
     if int(late.sum()) < 3:
         return decide("K-4.1.d", Finding(0.0, "some margin is not positive at the end."), hypotheses)
     gap = q[late].amax(-1) / q[late].amin(-1) - 1
-    finding, unsettled = limit(joined.log_step[late], gap, "max/min of the margins, minus 1,", "log t", 1.0, FLOW)
+    finding, unsettled = limit(joined.log_step[late], gap, "max/min of the margins, minus 1,", "log t", 1.0, FLOW_ERROR)
     return decide("K-4.1.d", finding, hypotheses, unsettled=unsettled)
