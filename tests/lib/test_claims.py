@@ -100,9 +100,11 @@ def test_relu_and_other_second_layers_are_vacuous():
 
 def test_trained_network_is_undecided_then_settles():
     flow = instances.flow_within()[0]
-    early, late = (ib.claims["F-3.2.6"].check(flow.net(k), flow.data) for k in (0, -1))
+    early, late = (ib.claims["F-3.2.7"].check(flow.net(k), flow.data) for k in (0, -1))
     assert early.verdict == "vacuous"
     assert late.verdict == "undecided" and late.conclusion == "holds"
+    settled = ib.claims["F-3.2.7"].check(ib.measures.clock_velocity(flow), flow.data)
+    assert settled.verdict == settled.conclusion == "holds"
 
 
 def test_b8_holds_for_small_epsilon_and_is_vacuous_past_the_bound():
@@ -126,7 +128,7 @@ def test_fitted_rate_reads_a_power_law():
 def test_limit_needs_a_rate(error, true):
     clock = torch.logspace(0, 3, 40, dtype=torch.float64)
     finding, unsettled = limit(clock, error(clock), "x", "s", law=1.0)
-    assert finding.true is true and not unsettled
+    assert finding.true is true and bool(unsettled) is not true
 
 
 def test_limit_of_a_short_run_is_unsettled():
@@ -137,7 +139,7 @@ def test_limit_of_a_short_run_is_unsettled():
 def test_descent_is_no_flow():
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.1)
-    with pytest.raises(ValueError, match="gradient_flow"):
+    with pytest.raises(ValueError, match="trajectory: expected a run of gradient flow"):
         ib.claims["F-3.5"].check(ib.gradient_descent(net, data, 0.1, 3))
 
 

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .._format import format_error
-from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..network import TwoLayer
-from ..residual import KKTResidual, kkt_residual
 from .verdict import Finding
 
-__all__ = ["KKT_TOLERANCE", "NEAR", "NEARLY_KKT", "AtPoint", "fitted_rate", "limit", "neurons", "setting_of_F"]
-
-KKT_TOLERANCE = 1e-6
-"""Below this residual a network counts as a KKT point."""
-
-NEARLY_KKT = 0.1
-"""Between the two a trained network is on its way: verdicts are ``undecided``."""
+__all__ = ["NEAR", "fitted_rate", "leak_of", "limit", "neurons", "setting_of_F"]
 
 
 def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
@@ -42,48 +33,16 @@ def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
     )
 
 
+def leak_of(net: TwoLayer) -> float | Tensor:
+    """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
+    gamma = net.activation.gamma
+    return gamma if bool((torch.as_tensor(gamma) > 0).all()) else 1.0
+
+
 def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:
     """Positive rows ``v_j`` (..., m1, d) and negative rows ``u_j`` (..., m2, d)."""
     positive = net.a > 0 if net.a.ndim == 1 else (net.a > 0)[(0,) * (net.a.ndim - 1)]
     return net.weights[..., positive, :], net.weights[..., ~positive, :]
-
-
-@dataclass(frozen=True)
-class AtPoint:
-    """A network brought to the scale of Problem (1) (smallest margin 1), its data, and its KKT residual."""
-
-    net: TwoLayer
-    data: Dataset
-    residual: KKTResidual
-
-    @classmethod
-    def of(cls, net: TwoLayer, data: Dataset) -> AtPoint:
-        """Rescale ``net`` and measure it."""
-        residual = kkt_residual(net, data)
-        return cls(net.to(torch.float64).scaled(residual.scale), data.to(torch.float64), residual)
-
-    @property
-    def lam(self) -> Tensor:
-        """The multipliers (..., n)."""
-        return self.residual.lam
-
-    def hypotheses(self) -> tuple[Hypothesis, ...]:
-        """F's setting, and that the network is a KKT point (or on its way to one)."""
-        worst = self.residual.worst
-        near = Hypothesis(
-            "KKT",
-            "W is a KKT point of Problem (1): residual below the tolerance",
-            torch.full_like(worst, NEARLY_KKT),
-            worst,
-        )
-        return (*setting_of_F(self.net), near)
-
-    def unsettled(self) -> str:
-        """A sentence when the network is near a KKT point but not at one, else nothing."""
-        worst = float(self.residual.worst.max())
-        if worst <= KKT_TOLERANCE:
-            return ""
-        return f"W is only near a KKT point (residual {worst:.1e})."
 
 
 def fitted_rate(clock: Tensor, error: Tensor) -> float:
@@ -124,7 +83,7 @@ def limit(
     trend = "with too few records to fit a rate" if math.isnan(rate) else trend
     seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, {trend}"
     # The fall is judged by its power, and what is left by its size.
-    slack = min(max(rate, 0.0) / (law / 2), NEAR / last) if rate == rate else math.nan
+    slack = min(max(0.0, rate) / (law / 2), NEAR / last) if rate == rate else math.nan
     finding = Finding(
         slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants
     )

@@ -9,19 +9,22 @@ Units for S-5: ``R_min = 1``, ``P = p(n-1)/R_min²``, and every neuron's share `
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .._checks import fail
+from .._checks import fail, numbers, positive_int
 from ..data import Dataset, correlated, from_gram
 from ..hypotheses import H_S1, Hypothesis
 from ..margin import class_slopes, kkt_matrix, kkt_point
 from ..network import TwoLayer
 from . import instances
-from .common import AtPoint
-from .kkt_items import ITEMS, equality, leak_of
+from .at_point import AtPoint
+from .common import leak_of
+from .frei_kkt import found_at
+from .kkt_items import ITEMS, equality, to_resolution
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -55,20 +58,32 @@ def _uneven() -> tuple[TwoLayer, Dataset]:
     "R_min² ≥ 3γ⁻³ n p is enough for all seven items of Theorem 3.2; moreover λ_i‖x_i‖² > 1 - γ²/2.",
     "found here; proof in the chapter",
     positive=_uneven,
-    negative=instances.kkt_beyond,
+    negative=instances.kkt_bent,
     status="proved here",
 )
 def without_the_ratio(net: TwoLayer, data: Dataset) -> Verdict:
     """S-1 at a network: all items of F-3.2, and the lower bound on λ that needs no R, under ``R_min² ≥ 3γ⁻³ n p``."""
     point = AtPoint.of(net, data)
-    findings = {f"item {k}": item(point) for k, item in enumerate(ITEMS, 1)}
-    share = point.lam * point.data.norms.square() / (1 - torch.as_tensor(leak_of(net)).double()[..., None] ** 2 / 2)
-    slack, place = worst_of(share, "sample")
-    findings["λ_i‖x_i‖²"] = Finding(slack, f"λ_i‖x_i‖² is at least {slack:.3f} times 1 - γ²/2.", place)
-    name, tightest = min(findings.items(), key=lambda pair: pair[1].slack)
-    slacks = {key: finding.slack for key, finding in findings.items()}
-    finding = Finding(tightest.slack, f"tightest is {name}: {tightest.why}", tightest.worst, slacks)
+    finding = found_at(point, _all_items)
     return decide("S-1", finding, (*point.hypotheses(), H_S1(point.data, leak_of(net))), unsettled=point.unsettled())
+
+
+def _all_items(point: AtPoint) -> Finding:
+    """The tightest of the seven items and of the bound on λ; open where one of them is and none is false."""
+    findings = {f"item {k}": item(point) for k, item in enumerate(ITEMS, 1)}
+    findings["λ_i‖x_i‖²"] = _own_weight(point)
+    slacks = {key: finding.slack for key, finding in findings.items()}
+    # A slack that is no number is tightest, unless something is false.
+    name = min(slacks, key=lambda key: 1.0 - 1e-12 if math.isnan(slacks[key]) else slacks[key])
+    return Finding(slacks[name], f"tightest is {name}: {findings[name].why}", findings[name].worst, slacks)
+
+
+def _own_weight(point: AtPoint) -> Finding:
+    """``λ_i‖x_i‖² > 1 - γ²/2`` for every sample."""
+    gamma = torch.as_tensor(leak_of(point.net), dtype=torch.float64)[..., None]
+    slack, place = worst_of(point.lam * point.data.norms.square() / (1 - gamma**2 / 2), "sample")
+    why = f"λ_i‖x_i‖² is at least {slack:.3f} times 1 - γ²/2."
+    return Finding(to_resolution(slack, point.multipliers), why, place)
 
 
 # -- S-5 --------
@@ -110,6 +125,13 @@ def _smallest_root(c2: float, c1: float, c0: float, below: float) -> float:
     return min((root for root in roots if 0 < root < below * (1 - 1e-9)), default=math.nan)
 
 
+def _number(name: str, value: object, expected: str, inside: Callable[[float], bool]) -> None:
+    """Refuse what is no single number in a range."""
+    tensor = numbers(value, name)
+    if tensor.numel() != 1 or not inside(float(tensor)):
+        fail(name, expected, value)
+
+
 def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     """Where each part of items 1 to 3 first breaks, over all data with ``n`` samples and all ratios of norms (S-5).
 
@@ -117,8 +139,9 @@ def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     ``high`` are proved sharp while the multipliers are positive; ``low`` is the smaller of two families' and was only
     measured to be the least.
     """
-    if not (0 < gamma < 1 and 0 < kappa <= 1 and n >= 2):
-        fail("gamma, kappa, n", "0 < gamma < 1, 0 < kappa <= 1, n >= 2", f"{gamma}, {kappa}, {n}")
+    _number("gamma", gamma, "0 < gamma < 1", lambda value: 0 < value < 1)
+    _number("kappa", kappa, "0 < kappa <= 1", lambda value: 0 < value <= 1)
+    positive_int(n, "n", least=2)
     N, below = n - 1, 1 / (n - 1)
     scarce, abundant = (kappa + gamma**2) / (1 + kappa), (1 + kappa * gamma**2) / (1 + kappa)
     lean = gamma * (kappa + gamma**2)
@@ -226,7 +249,9 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
 
     Holds when the two agree to 10⁻⁹ and none of ``trials`` random data sets at 0.999 of the prediction has lost a sign.
     """
-    points = break_points(gamma, kappa, n)
+    points, trials = break_points(gamma, kappa, n), positive_int(trials, "trials")
+    if predicted is not None:
+        _number("predicted", predicted, "0 < predicted < 1/(n-1)", lambda value: 0 < value < 1 / (n - 1))
     predicted = points.sign / (n - 1) if predicted is None else float(predicted)
     measured = _measured_break(gamma, kappa, n)
     positive_multipliers = Hypothesis(
@@ -240,7 +265,7 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
         (candidate_signs(_random_data(n, 0.999 * min(predicted, measured), trials, stream), gamma, kappa) <= 0).sum()
     )
     error = abs(measured / predicted - 1)
-    numbers = {
+    constants = {
         "measured": measured,
         "predicted": predicted,
         "past the hypothesis": measured * n / (gamma**3 / 3),
@@ -249,10 +274,11 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
     if lost:
         return decide(
             "S-5",
-            Finding(0.0, f"{lost} of {trials} random data sets lost a sign earlier.", "", numbers),
+            Finding(0.0, f"{lost} of {trials} random data sets lost a sign earlier.", "", constants),
             (positive_multipliers,),
         )
-    past = numbers["past the hypothesis"]
+    past = constants["past the hypothesis"]
     why = f"predicted p = {predicted:.6f}, measured {measured:.6f} (difference {{error}}); {past:.1f} times past H-3.2."
-    finding = equality(error, why, tolerance=1e-9, **numbers)
+    why = f"{why} At 0.999 of it none of {trials} random data sets has lost a sign."
+    finding = equality(error, why, tolerance=1e-9, **constants)
     return decide("S-5", finding, (positive_multipliers,))

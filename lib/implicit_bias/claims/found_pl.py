@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from .._checks import fail, positive
 from .._format import format_error
 from ..data import Dataset, orthogonal
 from ..hypotheses import Hypothesis
@@ -13,7 +14,7 @@ from ..measures import proxy_pl_ratio
 from ..network import Activation, leaky_relu
 from . import instances
 from .common import _fact
-from .pl_tools import attack, best_constant, d2_constant, extremal_network, support
+from .pl_tools import STARTS, attack, best_constant, d2_constant, extremal_network, support
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
@@ -54,6 +55,10 @@ def best_proxy_pl(
     margin, to see a wrong one fail.
     """
     activation = activation if isinstance(activation, Activation) else leaky_relu(activation)
+    if data.x.ndim > 2:
+        fail("data", "one data set", f"a batch of shape {tuple(data.x.shape[:-2])}")
+    if constant is not None:
+        positive(constant, "constant")
     best = max_margin(data)
     target = float(best_constant(data, activation.gamma)) if constant is None else float(constant)
     hypotheses = (_fact("separable", "the data can be separated", best.separable), _both_signs(m_pos, m_neg))
@@ -78,7 +83,7 @@ def best_proxy_pl(
     unsettled = "" if math.isfinite(built) else "The construction needs unique multipliers:"
     built_too = f"the construction comes within {format_error(abs(built / target - 1))} of the constant, "
     gap = format_error(found / target - 1)
-    why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap}."
+    why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap} from {STARTS} starts."
     slack = TOLERANCE / max(error, 1e-12)
     return decide("S-4", Finding(slack, why, "", numbers), hypotheses, unsettled=unsettled)
 

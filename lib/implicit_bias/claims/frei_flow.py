@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .._checks import fail
+from .._format import format_error
 from ..data import from_gram
 from ..dynamics import gradient_flow
 from ..hypotheses import H_3_2, Hypothesis
@@ -21,20 +22,22 @@ from ..network import TwoLayer, leaky_relu
 from ..residual import kkt_residual
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, limit, setting_of_F
+from .common import _fact, leak_of, limit, setting_of_F
 from .frei_kkt import same_as_exact
-from .kkt_items import leak_of
 from .registry import register
-from .verdict import VACUOUS, Finding, Verdict, decide
+from .verdict import UNDECIDED, VACUOUS, Finding, Verdict, decide
 
 __all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point", "start_left"]
 
 
 def _records(trajectory: Trajectory, per_decade: int = 6) -> list[int]:
-    """A few recorded times of each decade of the clock past s = 1: KKT residuals are not free."""
+    """A few recorded times of each decade of the clock past s = 1 (of a run that ends before s = 10, past a tenth of
+    its end): KKT residuals are not free.
+    """
     clock, kept, last = trajectory.s, [], -math.inf
+    first = min(1.0, float(clock[-1]) / 10)
     for index, s in enumerate(clock.tolist()):
-        if s >= 1 and math.log10(s) - last >= 1 / per_decade - 1e-9:
+        if s > 0 and s >= first and math.log10(s) - last >= 1 / per_decade - 1e-9:
             kept.append(index)
             last = math.log10(s)
     return kept if kept and kept[-1] == len(clock) - 1 else [*kept, len(clock) - 1]
@@ -58,27 +61,41 @@ def start_left(trajectory: Trajectory) -> float:
     return float((trajectory.initial.frobenius() / added.clamp_min(1e-300)).max())
 
 
-def _short(trajectory: Trajectory, finding: Finding, unsettled: str) -> str:
-    """Why a run refutes no limit: it stops before s = 100, or its start still shows."""
-    if unsettled or finding.true:
-        return unsettled
+def _short(trajectory: Trajectory, finding: Finding) -> str:
+    """Why a run says nothing against a limit: too few records, it stops before s = 100, or its start still shows."""
+    if finding.true:
+        return ""
+    if math.isnan(finding.slack):
+        return "Too few records in the last decade of s to fit a rate."
     left, clock = start_left(trajectory), float(trajectory.s[-1])
     if finding.constants["last"] <= EXPLAINED * left:
         return f"At s = {clock:g} the start still shows: ‖W(0)‖ is {left:.2g} times what the flow has added. So far"
     return "" if clock >= 100 else "The run is short."
 
 
-def _decided(
-    claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], trajectory: Trajectory, unsettled: str
-) -> Verdict:
-    """As :func:`decide`; where the claim is vacuous and the run too short as well, the sentence says both."""
-    unsettled = _short(trajectory, finding, unsettled)
+def _decided(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], trajectory: Trajectory) -> Verdict:
+    """As :func:`decide`: no finite run refutes a limit. Where the claim is vacuous and the run too short as well, the
+    conclusion is open and the sentence says both.
+    """
+    short = _short(trajectory, finding)
+    unsettled = short or ("" if finding.true else "A finite run refutes no limit:")
     verdict = decide(claim, finding, hypotheses, unsettled=unsettled)
     # A stalled run is not too short: it will never go on.
-    if verdict.verdict == VACUOUS and unsettled and trajectory.outcome.ok:
-        why = verdict.why.replace(f"The conclusion {verdict.conclusion}:", f"The conclusion is open. {unsettled}")
-        return replace(verdict, why=why)
+    if verdict.verdict == VACUOUS and short and trajectory.outcome.ok:
+        seen = "is open" if verdict.conclusion == UNDECIDED else verdict.conclusion
+        why = verdict.why.replace(f"The conclusion {seen}:", f"The conclusion is open. {short}")
+        return replace(verdict, why=why, conclusion=UNDECIDED)
     return verdict
+
+
+def _blind(finding: Finding) -> str:
+    """What the last record cannot tell from the limit."""
+    last = finding.constants["last"]
+    return f"Directions nearer to it than {format_error(last)} are not told apart." if finding.true else ""
+
+
+GROWTH = 0.5
+"""The least powers of growth that count: half of what is expected."""
 
 
 def _grows(trajectory: Trajectory) -> tuple[float, float]:
@@ -87,11 +104,12 @@ def _grows(trajectory: Trajectory) -> tuple[float, float]:
     Both are 1 in the limit.
     """
     clock = trajectory.s
-    late = ((clock >= clock[-1] / 10) & (clock > 0)).nonzero().flatten().tolist()
+    begun = trajectory.log_time.reshape(len(clock), -1).isfinite().all(-1)
+    late = ((clock >= clock[-1] / 10) & (clock > 0) & begun).nonzero().flatten().tolist()
     if len(late) < 3:
         return math.nan, math.nan
     start = trajectory.initial.weights
-    added = torch.stack([(trajectory.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late])
+    added = torch.stack([(trajectory.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late]).clamp_min(1e-300)
     pairs = ((trajectory.log_time[late], -trajectory.log_loss[late]), (clock[late].log(), added.log()))
     return tuple(float(_slope(x.reshape(len(late), -1), y.reshape(len(late), -1)).amin()) for x, y in pairs)
 
@@ -103,11 +121,13 @@ def _slope(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _stuck() -> tuple[Trajectory]:
-    """A flow that can never pass log(2)/n: two equal samples with opposite labels."""
+    """A flow that can never pass log(2)/n: two equal samples with opposite labels, a network that starts by far on the
+    side of one, and comes to rest where both count the same.
+    """
     gram = torch.ones(2, 2, dtype=torch.float64)
     data = from_gram(gram, y=torch.tensor([1.0, -1.0]))
-    start = TwoLayer.init(data, 1, 1, leaky_relu(0.99), scale=0.1, seed=0)
-    return (gradient_flow(start, data, 5.0),)
+    start = TwoLayer.init(data, 1, 1, leaky_relu(0.99), scale=8.0, seed=0)
+    return (gradient_flow(start, data, 5.0, record=[0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.33, 0.35, 0.36, 5.0]),)
 
 
 @register(
@@ -134,14 +154,14 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     hypotheses = (_fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous), small)
     kept = _records(trajectory)
     worst = torch.stack([kkt_residual(trajectory.net(k), trajectory.data).worst.max() for k in kept])
-    finding, unsettled = limit(trajectory.s[kept], worst, "the KKT residual", "s", law=1.0)
+    finding, _ = limit(trajectory.s[kept], worst, "the KKT residual", "s", law=1.0)
     loss, norm = _grows(trajectory)
-    known = math.isfinite(loss + norm)
-    grown = min(loss, norm) / 0.5 if known else 0.0
-    why = f"{finding.why} 1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}." if known else finding.why
+    grown = min(loss, norm) / GROWTH
+    why = f"{finding.why} 1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}. {_blind(finding)}".strip()
     numbers = finding.constants | {"loss power": loss, "norm power": norm}
-    finding = Finding(min(finding.slack, grown), why, finding.worst, numbers)
-    return _decided("F-3.1", finding, hypotheses, trajectory, unsettled)
+    slack = math.nan if math.isnan(grown + finding.slack) else min(finding.slack, grown)
+    why = finding.why if math.isnan(grown) else why
+    return _decided("F-3.1", Finding(slack, why, finding.worst, numbers), hypotheses, trajectory)
 
 
 @register(
@@ -158,7 +178,11 @@ def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock, expected like 1/s, that is 1/log t."""
     net, data = _checked(trajectory).initial, trajectory.data
     hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)))
+    if not all(bool(part.holds.all()) for part in hypotheses[:2]):
+        nowhere = "W* is known for a leak in (0, 1) and a_j = ±1/√m only."
+        return decide("F-3.5", Finding(math.nan, nowhere), hypotheses)
     kept = _records(trajectory, per_decade=20)
     distance = torch.stack([same_as_exact(trajectory.net(k), data).max() for k in kept])
-    finding, unsettled = limit(trajectory.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
-    return _decided("F-3.5", finding, hypotheses, trajectory, unsettled)
+    finding, _ = limit(trajectory.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
+    finding = replace(finding, why=f"{finding.why} {_blind(finding)}".strip())
+    return _decided("F-3.5", finding, hypotheses, trajectory)

@@ -7,18 +7,18 @@ import math
 import torch
 from torch import Tensor
 
+from .._checks import fail
 from ..data import Dataset, correlated, gaussian
 from ..dynamics import gradient_flow
-from ..hypotheses import H_3_2, H_4_2
+from ..hypotheses import H_3_2, H_4_2, Hypothesis
 from ..losses import Loss
 from ..measures import margins, proxy_pl_ratio
 from ..network import Activation, TwoLayer, leaky_relu, smoothed_leaky_relu
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, setting_of_F
+from .common import _fact, leak_of, setting_of_F
 from .frei_flow import _checked, _stuck
-from .kkt_items import leak_of
-from .pl_tools import attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
+from .pl_tools import STARTS, attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -69,13 +69,21 @@ def _leaning(P: float, n: int = 10) -> Dataset:
 
 def _every_network(net: TwoLayer, data: Dataset, loss: str | Loss, constant: Tensor, search: bool) -> Finding:
     """The smallest ratio ``‖∇L‖/G`` at ``net`` (or a batch), and at networks of its width that an adversary finds."""
+    if not bool((constant > 0).all()):
+        return Finding(math.nan, "the bound is 0, below which no norm can fall.")
     ratio = proxy_pl_ratio(net, data, loss)
     slack, place = worst_of(ratio / constant, "network")
     numbers = {"constant": float(constant.max()), "given": slack}
     why = f"‖∇L‖ is at least {slack:.3f} times the bound at the network{'s' if ratio.ndim else ''} given"
     if search:
-        found = attack(data, net.m_pos, net.m_neg, net.activation, loss).ratio / float(constant.max())
-        numbers["adversary"], why = found, f"{why}, and {found:.3f} times where an adversary drives it"
+        one = data.x.ndim == 2 and constant.numel() == 1
+        if not one:
+            fail("search", "False for more than one data set or leak", search)
+        found = attack(data, net.m_pos, net.m_neg, net.activation, loss).ratio / float(constant)
+        numbers["adversary"], why = (
+            found,
+            f"{why}, and {found:.3f} times where an adversary drives it ({STARTS} starts)",
+        )
         slack, place = (found, "the adversary's network") if found < slack else (slack, place)
     return Finding(slack, f"{why}.", place, numbers)
 
@@ -124,9 +132,18 @@ def _high_dimensional() -> tuple[TwoLayer, Dataset]:
 def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search: bool = True) -> Verdict:
     """F-E.14 at a network (or a batch), and at those an adversary finds; any activation with ``γ ≤ φ' ≤ 1`` will do."""
     _, second_layer = setting_of_F(net)
-    leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", bool((torch.as_tensor(net.activation.gamma) > 0).all()))
+    leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", _slopes_fit(net.activation))
     finding = _every_network(net, data, loss, e14_constant(data, leak_of(net)), search)
     return decide("F-E.14", finding, (leaky, second_layer, H_4_2(data, leak_of(net))))
+
+
+def _slopes_fit(activation: Activation) -> bool:
+    """Whether ``0 < γ ≤ φ' ≤ 1`` at slopes from -1000 to 1000, closer together near 0."""
+    gamma = torch.as_tensor(activation.gamma, dtype=torch.float64)
+    half = torch.cat([torch.zeros(1), torch.logspace(-3, 3, 200)]).double()
+    slopes = activation.derivative(torch.cat([-half, half]).expand(*gamma.shape, 1, -1))
+    low = gamma[..., None, None] if gamma.ndim else gamma
+    return bool((gamma > 0).all() and (slopes >= low - 1e-12).all() and (slopes <= 1 + 1e-12).all())
 
 
 # -- Theorem 3.4: the time -------------------------------------------------------------------------------------------
@@ -168,7 +185,8 @@ def _flow_past_the_level() -> tuple[Trajectory]:
     rules={"trajectory": (FLOW,)},
 )
 def time_to_small_loss(trajectory: Trajectory) -> Verdict:
-    """F-3.4 on a run of gradient flow (or a batch): the time at which L passes log(2)/n against the bound.
+    """F-3.4 on a run of gradient flow (or a batch): the time at which L passes log(2)/n against the bound, and that it
+    is not above it at a later record.
 
     Records right at ``s = log(n/log 2)`` make the time exact; between records it is interpolated. ``constants`` has the
     measured ``t0``, the ``bound`` and the ``repaired`` bound of the chapter, all of the tightest run.
@@ -185,16 +203,27 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     numbers = {"t0": t0, "bound": limit, "repaired": better}
     hypotheses = (*setting_of_F(net), H_3_2(data, gamma))
     if math.isinf(t0):
-        short = trajectory.outcome.ok and float(trajectory.log_time[-1].max()) < math.log(limit)
-        unsettled = "The run ends before it." if short else ""
-        return decide(
-            "F-3.4", Finding(0.0, "L never fell below log(2)/n.", place, numbers), hypotheses, unsettled=unsettled
-        )
+        ended = float(trajectory.log_time[-1].flatten()[k])
+        return _never(numbers, place, hypotheses, ended < math.log(limit), trajectory.outcome.ok)
     rises = bool(((trajectory.log_loss >= level) & (trajectory.log_time > log_time)).any())
     if rises:
         return decide("F-3.4", Finding(0.0, "L rose above log(2)/n again.", place, numbers), hypotheses)
-    why = f"L passes log(2)/n at t = {t0:.3e}, the bound is {limit:.3e}: {_decades(slack)}."
+    later = int((trajectory.log_time > log_time).reshape(len(trajectory), -1)[:, k].sum())
+    why = (
+        f"L passes log(2)/n at t = {t0:.3e}, the bound is {limit:.3e}: {_decades(slack)}; {later} later records agree."
+    )
     return decide("F-3.4", Finding(slack, why, place, numbers), hypotheses)
+
+
+def _never(
+    numbers: dict[str, float], place: str, hypotheses: tuple[Hypothesis, ...], early: bool, went_on: bool
+) -> Verdict:
+    """The verdict on a run that never passed the level: false past the bound, or where it came to rest before it."""
+    if early and went_on:
+        finding = Finding(math.nan, "L has not fallen below log(2)/n yet.", place, numbers)
+        return decide("F-3.4", finding, hypotheses, unsettled="The run ends before the bound:")
+    finding = Finding(0.0, "L never fell below log(2)/n.", place, numbers)
+    return decide("F-3.4", finding, hypotheses, unsettled="The run stalls before the bound:" if early else "")
 
 
 def _decades(slack: float) -> str:

@@ -10,6 +10,7 @@ from .. import data as samples
 from ..data import Dataset
 from ..dynamics import gradient_flow
 from ..margin import kkt_point
+from ..measures import clock_velocity
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
 
@@ -20,10 +21,12 @@ __all__ = [
     "beyond",
     "flow_beyond",
     "flow_within",
-    "kkt_beyond",
+    "kkt_bent",
+    "kkt_heavy",
+    "kkt_idle",
     "kkt_light",
     "kkt_within",
-    "perturbed",
+    "limit_within",
     "within",
 ]
 
@@ -49,15 +52,27 @@ def kkt_within() -> tuple[TwoLayer, Dataset]:
 
 
 @cache
-def kkt_beyond() -> tuple[TwoLayer, Dataset]:
-    """The candidate ``Kλ = 1`` on :func:`beyond`: no KKT point there."""
-    return kkt_point(beyond(), M_POS, M_NEG, GAMMA).net, beyond()
+def limit_within() -> tuple[TwoLayer, Dataset]:
+    """The limit of gradient flow on :func:`within`, from a random start: its rows are as equal as training made
+    them.
+    """
+    return clock_velocity(flow_within()[0]), within()
+
+
+# -- KKT points on data that break H-3.2, where one conclusion or another is false --------
 
 
 @cache
-def kkt_light() -> tuple[TwoLayer, Dataset]:
-    """The candidate on data whose first sample is carried by the others: its multiplier is below the bound of B.2."""
-    n, p = 10, 0.06
+def kkt_bent() -> tuple[TwoLayer, Dataset]:
+    """A limit of gradient flow on XOR clusters: more than two distinct rows, a bent boundary, and no global optimum."""
+    data = samples.xor(n=4, d=8, mean_norm=3.0, seed=1)
+    start = TwoLayer.init(data, 4, 4, leaky_relu(0.1), 0.1, seed=5)
+    return clock_velocity(gradient_flow(start, data, until=200, record=[199, 200])), data
+
+
+def _carried(p: float) -> tuple[TwoLayer, Dataset]:
+    """The KKT point on ten samples of which the first leans towards its label, and all others away from theirs."""
+    n = 10
     agreement = torch.full((n, n), -p, dtype=torch.float64)
     agreement[0, 1:] = agreement[1:, 0] = p
     agreement.fill_diagonal_(1.0)
@@ -67,13 +82,24 @@ def kkt_light() -> tuple[TwoLayer, Dataset]:
 
 
 @cache
-def perturbed() -> tuple[TwoLayer, Dataset]:
-    """The KKT point with every neuron pushed somewhere else: no KKT point, and rows all different."""
-    net, data = kkt_within()
-    stream = torch.Generator().manual_seed(1)
-    noise = torch.randn(net.weights.shape, generator=stream, dtype=torch.float64)
-    size = net.weights.norm() / noise.norm()
-    return TwoLayer(net.weights + 3 * size * noise, net.a, net.activation), data
+def kkt_light() -> tuple[TwoLayer, Dataset]:
+    """The first sample is carried by the others: its multiplier is below the bound of B.2."""
+    return _carried(0.06)
+
+
+@cache
+def kkt_idle() -> tuple[TwoLayer, Dataset]:
+    """The first sample is carried so far that it is no support vector."""
+    return _carried(0.1)
+
+
+@cache
+def kkt_heavy() -> tuple[TwoLayer, Dataset]:
+    """The KKT point on samples of one class that all lean away from each other: their multipliers are above the bound
+    of B.1.
+    """
+    data = samples.correlated(10, p=0.07, signs="oppose", positive=10)
+    return kkt_point(data, M_POS, M_NEG, 0.9).net, data
 
 
 @cache

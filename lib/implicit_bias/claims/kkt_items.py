@@ -13,15 +13,17 @@ from torch import Tensor
 
 from .._format import format_error
 from ..data import Dataset
-from ..margin import class_slopes, kkt_matrix, max_margin
+from ..margin import class_slopes, max_margin
 from ..network import TwoLayer
-from .common import AtPoint, neurons
+from .at_point import KKT_TOLERANCE, AtPoint
+from .common import leak_of, neurons
+from .optimum import GAP, dual_value, global_optimum
 from .verdict import Finding, worst_of
 
-__all__ = ["ITEMS", "TOLERANCE", "equality", "leak_of", "lower_bound", "upper_bound"]
+__all__ = ["ITEMS", "TOLERANCE", "equality", "lower_bound", "to_resolution", "upper_bound"]
 
 TOLERANCE = 1e-6
-"""Equalities of the theorem are checked to this relative error; the slack of an equality is tolerance/error."""
+"""Equalities that no residual blurs are checked to this relative error; their slack is tolerance/error."""
 
 
 def equality(
@@ -37,58 +39,79 @@ def equality(
     )
 
 
-def leak_of(net: TwoLayer) -> float | Tensor:
-    """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
-    gamma = net.activation.gamma
-    return gamma if bool((torch.as_tensor(gamma) > 0).all()) else 1.0
+def to_resolution(slack: float, resolution: float) -> float:
+    """The slack of an inequality that counts as true within ``resolution``."""
+    return 1.0 if 1 - resolution <= slack < 1 else slack
 
 
 def support_vectors(point: AtPoint) -> Finding:
     """Item 1: every margin is 1."""
-    q = point.data.y * point.net(point.data.x)
-    off, place = worst_of(-(q - 1).abs(), "sample")
-    return equality(-off, "margins differ from 1 by {error}.", place)
+    off, place = worst_of(-(point.margins - 1).abs(), "sample")
+    return equality(-off, f"margins differ from 1 by {{error}}{_to(point.outputs)}.", place, point.outputs)
+
+
+def _to(resolution: float) -> str:
+    """To which accuracy a verdict is given."""
+    return f" (judged to {resolution:.0e})"
 
 
 def two_rows(point: AtPoint) -> Finding:
     """Item 2: all positive rows equal, all negative rows equal, rank at most 2."""
-    spread = [
-        ((rows - rows.mean(-2, keepdim=True)).norm(dim=-1) / rows.norm(dim=-1).amax()).max()
-        for rows in neurons(point.net)
-    ]
+    largest = point.net.weights.norm(dim=-1).amax(-1)[..., None, None]
+    spread = [((rows - rows.mean(-2, keepdim=True)) / largest).norm(dim=-1).max() for rows in neurons(point.net)]
     values = torch.linalg.svdvals(point.net.weights)
     third = values[..., 2] / values[..., 0] if values.shape[-1] > 2 else torch.zeros(())
     error = max(*map(float, spread), float(third.max()))
-    return equality(
-        error, "rows of one sign differ by {error} of the largest row; singular values 3, 4, … are as small."
-    )
+    seen = "rows of one sign differ by {error} of the largest row, singular values 3, 4, … are as small"
+    return equality(error, f"{seen}{_to(point.rows)}.", "", point.rows)
 
 
 def multipliers(point: AtPoint) -> Finding:
     """Item 3: v and u are the stated combinations of samples, λ lies in its interval, and the signs are right."""
-    net, data, lam = point.net, point.data, point.lam
-    gamma, (v, u) = leak_of(net), (rows.mean(-2) for rows in neurons(net))
-    error = torch.cat([_combination_error(net, data, lam), torch.zeros(1)]).max()
+    wrong = _wrong_side(point)
+    if wrong is not None:
+        return wrong
+    data, lam = point.data, point.lam
+    error = float(_combination_error(point.net, data, lam).max())
+    if error > point.rows:
+        off = f"v and u are off the stated combinations by {error:.1e} of the longer."
+        return Finding(point.rows / error, off, "", {"error": error})
     low = 2 * data.R_max.unsqueeze(-1) ** 2 * lam
+    gamma = torch.as_tensor(leak_of(point.net), dtype=torch.float64)[..., None]
     high = 3 / (2 * gamma**2 * data.R_min.unsqueeze(-1) ** 2 * lam.clamp_min(1e-300))
     slack, place = worst_of(torch.minimum(low, high), "sample")
-    along_v, along_u = (data.y * (data.x @ row.unsqueeze(-1)).squeeze(-1) for row in (v, u))
-    signs = bool((along_v > 0).all() and (along_u < 0).all())
-    if not signs:
-        wrong = (along_v <= 0) | (along_u >= 0)
-        return Finding(
-            0.0,
-            f"{int(wrong.sum())} sample(s) lie on the wrong side of v or u.",
-            worst_of(-wrong.double(), "sample")[1],
-        )
-    numbers = {"lambda low": float(low.min()), "lambda high": float(high.min()), "error": float(error)}
-    if error > TOLERANCE:
-        return Finding(
-            TOLERANCE / float(error), f"v and u are off the stated combinations by {float(error):.1e}.", "", numbers
-        )
+    numbers = {"lambda low": float(low.min()), "lambda high": float(high.min()), "error": error}
     room = f"{float(low.min()):.3f} from its lower bound and {float(high.min()):.3f} from its upper one"
-    why = f"λ keeps a factor {room}; all signs right."
-    return Finding(slack, why, place, numbers)
+    why = f"λ keeps a factor {room}; v and u are the stated combinations{_to(point.rows)}; all signs right."
+    return Finding(to_resolution(slack, point.multipliers), why, place, numbers)
+
+
+def _wrong_side(point: AtPoint) -> Finding | None:
+    """The finding where a sample lies on the wrong side of v or u: open where the residual could have moved it."""
+    net, data = point.net, point.data
+    along_v, along_u = (data.y * (data.x @ row.unsqueeze(-1)).squeeze(-1) for row in _means(net))
+    inside = torch.minimum(along_v, -along_u)
+    wrong = inside <= 0
+    if not bool(wrong.any()):
+        return None
+    place = worst_of(-wrong.double(), "sample")[1]
+    blur = KKT_TOLERANCE * net.frobenius().unsqueeze(-1) * data.norms
+    # A zero row lies on no side at all.
+    if bool((inside < -blur).any()) or bool((data.norms == 0).any()):
+        return Finding(0.0, f"{int(wrong.sum())} sample(s) lie on the wrong side of v or u.", place)
+    return Finding(math.nan, f"{int(wrong.sum())} sample(s) lie too near v or u for their side to be told.", place)
+
+
+def _means(net: TwoLayer) -> tuple[Tensor, Tensor]:
+    """v and u (..., d): the mean rows of each sign."""
+    v, u = neurons(net)
+    return v.mean(-2), u.mean(-2)
+
+
+def _predictor(net: TwoLayer) -> Tensor:
+    """``z = (m1 v - m2 u)/√m`` (..., d)."""
+    v, u = _means(net)
+    return (net.m_pos * v - net.m_neg * u) / net.m**0.5
 
 
 def _combination_error(net: TwoLayer, data: Dataset, lam: Tensor) -> Tensor:
@@ -100,98 +123,82 @@ def _combination_error(net: TwoLayer, data: Dataset, lam: Tensor) -> Tensor:
     return torch.cat([(v - stated_v).norm(dim=-1).flatten(), (u - stated_u).norm(dim=-1).flatten()]) / size
 
 
-def global_optimum(point: AtPoint, starts: int = 32, steps: int = 400) -> Finding:
-    """Item 4: no competitor is feasible with a smaller norm; competitors ascend the margin from random starts."""
-    net, data = point.net, point.data
-    own = net.frobenius()
-    rivals = _ascend_margin(net, data, starts, steps)
-    slack = float((rivals / own).min())
-    # Competitors approach the optimum from above; only rounding can put them below it.
-    slack = 1.0 if 1 - 1e-9 <= slack < 1 else slack
-    return Finding(
-        slack, f"the best of {starts} competitors needs {slack:.3f} times the norm of W.", "", {"starts": float(starts)}
-    )
-
-
-def _ascend_margin(net: TwoLayer, data: Dataset, starts: int, steps: int) -> Tensor:
-    """Least norm (starts,) at which networks found by ascent on the softened margin meet all constraints; ∞ if they
-    never do.
-    """
-    stream = torch.Generator().manual_seed(0)
-    size = net.weights.norm() / net.weights.numel() ** 0.5
-    W = size * torch.randn(starts, *net.weights.shape, generator=stream, dtype=torch.float64)
-    W[0] += net.weights  # one competitor starts at W itself, pushed
-    W.requires_grad_()
-    optimiser = torch.optim.Adam([W], lr=float(size) / 5)
-    best = torch.full((starts,), math.inf, dtype=torch.float64)
-    a, gamma = net.a.unsqueeze(-1), leak_of(net)
-    for step in range(steps):
-        z = W @ data.x.mT
-        q = data.y * (a * torch.where(z >= 0, z, gamma * z)).sum(-2) / W.flatten(-2).norm(dim=-1, keepdim=True)
-        best = torch.minimum(best, torch.where(q.amin(-1) > 0, 1 / q.amin(-1), math.inf).detach())
-        sharpness = 10 * 1.02**step / data.R_max
-        objective = (torch.logsumexp(-sharpness * q, dim=-1) / sharpness).sum()
-        optimiser.zero_grad()
-        objective.backward()
-        optimiser.step()
-    return best
-
-
 def convex_optimum(point: AtPoint) -> Finding:
     """Item 5: (v, u) solves QP (3), by the duality gap: primal objective against the dual at ``λ ≥ 0``, and primal
     feasibility.
     """
-    net, data, lam = point.net, point.data, point.lam
-    v, u = (rows.mean(-2) for rows in neurons(net))
+    net, data = point.net, point.data
+    v, u = _means(net)
     primal = (net.m_pos * v.square().sum(-1) + net.m_neg * u.square().sum(-1)) / 2
-    K = kkt_matrix(data, net.m_pos, net.m_neg, leak_of(net))
-    dual = lam.sum(-1) - (lam.unsqueeze(-2) @ K @ lam.unsqueeze(-1)).squeeze((-2, -1)) / 2
+    gap = float(((primal - dual_value(net, data, point.lam)) / primal).abs().max())
     s, t = class_slopes(data, leak_of(net))
     along_v, along_u = ((data.x @ row.unsqueeze(-1)).squeeze(-1) for row in (v, u))
     constraint = data.y * (net.m_pos * s * along_v - net.m_neg * t * along_u) / net.m**0.5
-    gap, short = ((primal - dual) / primal.abs()).max(), (1 - constraint).clamp_min(0).max()
-    return equality(
-        max(float(gap), float(short)), "the duality gap of QP (3), and the violation of its constraints, are {error}."
-    )
+    short = float((1 - constraint).clamp_min(0).max())
+    found = [equality(gap, "", "", GAP), equality(short, "", "", point.outputs)]
+    slack = math.nan if math.isnan(gap + short) else min(found[0].slack, found[1].slack)
+    why = f"the duality gap of QP (3) is {format_error(gap)}{_to(GAP)}, the violation of its constraints"
+    why = f"{why} {format_error(short)}{_to(point.outputs)}."
+    return Finding(slack, why, "", {"error": max(gap, short), "gap": gap, "violation": short})
 
 
-def linear_boundary(point: AtPoint, probes: int = 4096) -> Finding:
-    """Item 6, with its size: ``γ|⟨z,x⟩| ≤ |f(x)| ≤ |⟨z,x⟩|`` and equal signs, at Gaussian probes in the span and
-    right beside the boundary.
+PROBES = 4096
+"""Points of input space at which item 6 is tried, and as many on the boundary."""
+
+
+def _in_its_row_space(net: TwoLayer) -> TwoLayer:
+    """The same function of fewer coordinates: what is orthogonal to every row changes nothing."""
+    if net.d <= net.m:
+        return net
+    return TwoLayer(torch.linalg.qr(net.weights.mT)[1].mT, net.a, net.activation)
+
+
+def linear_boundary(point: AtPoint) -> Finding:
+    """Item 6, with its size: ``γ|⟨z,x⟩| ≤ |f(x)| ≤ |⟨z,x⟩|`` and equal signs, at Gaussian probes in the span and on the
+    boundary ``⟨z,x⟩ = 0`` itself, where f must vanish.
+
+    Both are judged in units of ``‖W‖‖x‖``, in which rows that differ by ``‖E‖`` move f by at most ``‖E‖/‖W‖``.
     """
-    net, data = point.net, point.data
-    v, u = (rows.mean(-2) for rows in neurons(net))
-    z = (net.m_pos * v - net.m_neg * u) / net.m**0.5
+    net = _in_its_row_space(point.net)
+    z = _predictor(net).unsqueeze(-2)
     stream = torch.Generator().manual_seed(0)
-    x = torch.randn(probes, data.d, generator=stream, dtype=torch.float64)
+    x = torch.randn(PROBES, net.d, generator=stream, dtype=torch.float64)
     unit = z / z.norm(dim=-1, keepdim=True)
-    near = x[: probes // 2] - (0.999 * (x[: probes // 2] @ unit.unsqueeze(-1))) * unit.unsqueeze(-2)
-    x = torch.cat([x.expand(*near.shape[:-2], *x.shape), near], dim=-2)
-    f, linear = net(x), (x @ z.unsqueeze(-1)).squeeze(-1)
-    ratio, wrong = f / linear, int((f * linear <= 0).sum())
+    beside = x - (x @ unit.mT) * unit
+    size = net.frobenius().unsqueeze(-1) * x.norm(dim=-1).repeat(2)  # in one dimension nothing is left beside z
+    x = torch.cat([x.expand(beside.shape), beside], dim=-2)
+    f, linear = net(x), (x @ z.mT).squeeze(-1)
+    gamma = torch.as_tensor(leak_of(net), dtype=torch.float64)[..., None]
+    along = f * torch.where(linear < 0, -1.0, 1.0)
+    off = torch.maximum(gamma * linear.abs() - along, along - linear.abs()) / size
+    resolution = 2 * KKT_TOLERANCE
+    wrong = int((along < -resolution * size).sum())
+    ratio = (f / linear)[..., :PROBES]
     numbers = {"smallest": float(ratio.min()), "largest": float(ratio.max()), "wrong": float(wrong)}
+    worst, place = worst_of(-off, "probe")
+    slack = resolution / -worst if worst < 0 else math.inf if worst >= 0 else math.nan
+    rows = two_rows(point).constants["error"]
+    tested = f"Rows of one sign differ by {format_error(rows)}; with just two distinct rows no boundary is bent."
     if wrong:
-        return Finding(0.0, f"f and ⟨z,x⟩ differ in sign at {wrong} of {ratio.shape[-1]} probes.", "", numbers)
-    # Case 4 of Lemma B.7 meets the bound γ exactly.
-    slack, place = worst_of(ratio / leak_of(net), "probe")
-    slack = 1.0 if 1 - 1e-6 <= slack < 1 else slack
+        why = f"f and ⟨z,x⟩ differ in sign at {wrong} of {2 * PROBES} probes. {tested}"
+        return Finding(min(slack, 0.0), why, "", numbers)
     reach = f"[{float(ratio.min()):.4f}, {float(ratio.max()):.4f}]"
-    why = f"f/⟨z,x⟩ ranges over {reach} on {ratio.shape[-1]} probes (claim: [γ, 1])."
-    return Finding(slack, why, place, numbers)
+    why = f"f/⟨z,x⟩ ranges over {reach} at {PROBES} probes (claim: [γ, 1]), and f vanishes at as many with ⟨z,x⟩ = 0"
+    return Finding(slack, f"{why}{_to(resolution)}. {tested}", place, numbers)
 
 
 def margin_factor(point: AtPoint) -> Finding:
     """Item 7: ``y_i⟨z,x_i⟩ ≥ 1`` and ``‖z‖ ≤ 2/(κ+γ) ‖z*‖``."""
     net, data = point.net, point.data
-    v, u = (rows.mean(-2) for rows in neurons(net))
-    z = (net.m_pos * v - net.m_neg * u) / net.m**0.5
+    z = _predictor(net)
     smallest, place = worst_of(data.y * (data.x @ z.unsqueeze(-1)).squeeze(-1), "sample")
     factor = z.norm(dim=-1) * max_margin(data).margin
     allowed = 2 / (net.kappa + torch.as_tensor(leak_of(net)).double())
     # ‖z‖ ≥ ‖z*‖ whenever z is feasible, so γ → 1 with κ = 1 meets the bound exactly.
-    slack = min(smallest, float((allowed / factor).min()))
+    slack = to_resolution(min(smallest, float((allowed / factor).min())), point.outputs)
     why = (
-        f"‖z‖ is {float(factor.max()):.4f} ‖z*‖ (allowed: {float(allowed.max()):.4f}) and min y⟨z,x⟩ = {smallest:.4f}."
+        f"‖z‖ is {float(factor.max()):.4f} ‖z*‖ (allowed: {float(allowed.max()):.4f}) and min y⟨z,x⟩ = {smallest:.4f}"
+        f"{_to(point.outputs)}."
     )
     return Finding(
         slack, why, place, {"factor": float(factor.max()), "allowed": float(allowed.max()), "smallest margin": smallest}
@@ -206,16 +213,19 @@ def weight_of_each_sample(point: AtPoint) -> Tensor:
 
 def upper_bound(point: AtPoint) -> Finding:
     """B.1: ``ξ_i < 3m/(2γR_min²)`` for every sample."""
-    bound = 3 * point.net.m / (2 * leak_of(point.net) * point.data.R_min.unsqueeze(-1) ** 2)
+    gamma = torch.as_tensor(leak_of(point.net), dtype=torch.float64)[..., None]
+    bound = 3 * point.net.m / (2 * gamma * point.data.R_min.unsqueeze(-1) ** 2)
     slack, place = worst_of(bound / weight_of_each_sample(point).clamp_min(1e-300), "sample")
-    return Finding(slack, f"the heaviest sample carries 1/{slack:.3f} of the bound.", place)
+    why = f"the heaviest sample carries 1/{slack:.3f} of the bound{_to(point.multipliers)}."
+    return Finding(to_resolution(slack, point.multipliers), why, place)
 
 
 def lower_bound(point: AtPoint) -> Finding:
     """B.2: ``ξ_i > m/(2R_max²)`` for every sample."""
     bound = point.net.m / (2 * point.data.R_max.unsqueeze(-1) ** 2)
     slack, place = worst_of(weight_of_each_sample(point) / bound, "sample")
-    return Finding(slack, f"the lightest sample carries {slack:.3f} times the bound.", place)
+    why = f"the lightest sample carries {slack:.3f} times the bound{_to(point.multipliers)}."
+    return Finding(to_resolution(slack, point.multipliers), why, place)
 
 
 ITEMS = (support_vectors, two_rows, multipliers, global_optimum, convex_optimum, linear_boundary, margin_factor)

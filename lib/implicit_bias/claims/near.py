@@ -13,7 +13,7 @@ from functools import cache
 
 import torch
 
-from .._checks import fail, gamma_in_range, positive_int
+from .._checks import fail, gamma_in_range, positive, positive_int
 from ..data import Dataset, gaussian_spectrum
 from ..hypotheses import Hypothesis
 from ..spectra import Spectrum, autoregressive, equicorrelated, isotropic
@@ -143,6 +143,9 @@ def nearly_orthogonal(
     bt₂/d`` for inner products, at confidence ``1 - δ`` (``n^-10`` by default). As many draws may exceed them as δ
     allows. ``gaussian=False`` says that the samples come from another law, which the lemma does not cover.
     """
+    if not isinstance(spectrum, Spectrum):
+        fail("spectrum", "a Spectrum", type(spectrum).__name__)
+    positive(bound, "bound")
     n, d = positive_int(data.n, "data.n", least=2), spectrum.d
     delta = float(n) ** -10 if delta is None else delta
     norms, pairs = _logs(n, delta)
@@ -166,7 +169,14 @@ def nearly_orthogonal(
         f" reach {_short(constants['pairs worst'])}, in units of √(log n/d)."
     )
     finding = Finding(float(worst.values[excused]), why, f"draw {int(worst.indices[excused])}", constants)
-    return decide("F-3.3", finding, _hypotheses(spectrum, bound, norms, gaussian))
+    return decide("F-3.3", finding, _hypotheses(spectrum, bound, norms, gaussian and _could_be_gaussian(data)))
+
+
+def _could_be_gaussian(data: Dataset) -> bool:
+    """False for samples that a Gaussian draws with probability 0: at zero, or twice the same up to sign."""
+    cosine = data.gram / (data.norms.unsqueeze(-1) * data.norms.unsqueeze(-2)).clamp_min(1e-300)
+    pairs = cosine.abs().masked_fill(torch.eye(data.n, dtype=torch.bool), 0)
+    return bool((data.norms > 0).all()) and (data.d == 1 or bool((pairs < 1 - 1e-12).all()))
 
 
 def _short(value: float) -> str:

@@ -167,6 +167,10 @@ def extremal_network(
     return TwoLayer(torch.cat([v.expand(m_pos, -1), u.expand(m_neg, -1)]), a, activation)
 
 
+STARTS = 24
+"""Networks from which the adversary starts."""
+
+
 # -- the adversary ---------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +192,7 @@ def attack(
     m_neg: int,
     activation: Activation,
     loss: str | Loss = "logistic",
-    starts: int = 24,
+    starts: int = STARTS,
     steps: int = 300,
     seed: int = 0,
 ) -> Attack:
