@@ -66,11 +66,11 @@ def _short(trajectory: Trajectory, finding: Finding) -> str:
     if finding.true:
         return ""
     if math.isnan(finding.slack):
-        return "Too few records in the last decade of s to fit a rate."
+        return "Too few records in the last decade of s to fit a rate:"
     left, clock = start_left(trajectory), float(trajectory.s[-1])
     if finding.constants["last"] <= EXPLAINED * left:
         return f"At s = {clock:g} the start still shows: ‖W(0)‖ is {left:.2g} times what the flow has added. So far"
-    return "" if clock >= 100 else "The run is short."
+    return "" if clock >= 100 else "The run is short:"
 
 
 def _decided(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], trajectory: Trajectory) -> Verdict:
@@ -152,6 +152,8 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     bound = torch.nextafter(torch.full_like(lowest, math.log(2) / n), torch.zeros_like(lowest))
     small = Hypothesis("small loss", "L < log(2)/n at some time", bound, lowest)
     hypotheses = (_fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous), small)
+    if not net.activation.homogeneous:
+        return decide("F-3.1", Finding(math.nan, "Problem (1) is no limit of this network."), hypotheses)
     kept = _records(trajectory)
     worst = torch.stack([kkt_residual(trajectory.net(k), trajectory.data).worst.max() for k in kept])
     finding, _ = limit(trajectory.s[kept], worst, "the KKT residual", "s", law=1.0)

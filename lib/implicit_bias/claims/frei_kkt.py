@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .._checks import fail, numbers
 from .._format import format_error
 from ..data import Dataset, lemma_b8
 from ..hypotheses import H_3_2, Hypothesis
@@ -125,9 +126,13 @@ VISIBLE = 1e-9
     negative=lambda: (0.0,),
 )
 def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
-    """F-B.8 at a given ε > 0: the KKT point of the three points against the closed forms, of λ and of both margins of z,
+    """F-B.8 at a given ε > 0: the KKT point of the three points against the closed forms, of λ and both margins of z,
     which must differ; and z against the max-margin predictor.
     """
+    epsilon = numbers(epsilon, "epsilon")
+    if epsilon.numel() != 1:
+        fail("epsilon", "one number", tuple(epsilon.shape))
+    epsilon = float(epsilon)
     data = lemma_b8(epsilon)
     point = kkt_point(data, m_each, m_each, 0.5)
     pair = 8 / (5 + 4 * epsilon)
@@ -138,20 +143,20 @@ def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
     # A direction's margin is its smallest y⟨z,x⟩ over its norm: how far z's falls short of the largest possible.
     excess = float(point.z.norm() * max_margin(data).margin / (data.y * z_margins).min()) - 1
     apart = float(expected[3] - expected[4])
-    numbers = {"error": error, "⟨z,x_2⟩": float(z_margins[1]), "⟨z,x_3⟩": float(z_margins[2]), "margin lost": excess}
+    constants = {"error": error, "⟨z,x_2⟩": float(z_margins[1]), "⟨z,x_3⟩": float(z_margins[2]), "margin lost": excess}
     why = (
         f"λ and z's margins are off the closed forms by {format_error(error)}; ⟨z,x_2⟩ = {z_margins[1]:.6f}, "
         f"⟨z,x_3⟩ = {z_margins[2]:.6f}; z gives away {format_error(excess)} of the largest margin."
     )
-    finding = Finding(equality(error, "", tolerance=VISIBLE / 10).slack, why, "", numbers)
+    finding = Finding(equality(error, "", tolerance=VISIBLE / 10).slack, why, "", constants)
     if apart <= VISIBLE:
         unseen = f"⟨z,x_2⟩ and ⟨z,x_3⟩ should differ by {apart:.1e}, which is {{}}. {why}"
         finding = (
-            Finding(math.nan, unseen.format("too little to be seen"), "", numbers)
+            Finding(math.nan, unseen.format("too little to be seen"), "", constants)
             if epsilon > 0
-            else Finding(0.0, unseen.format("nothing"), "", numbers)
+            else Finding(0.0, unseen.format("nothing"), "", constants)
         )
-    some = Hypothesis("ε", "ε > 0", torch.tensor(float(epsilon)), torch.tensor(0.0))
+    some = Hypothesis("ε", "ε > 0", torch.tensor(epsilon), torch.tensor(0.0))
     return decide("F-B.8", finding, (some, H_3_2(data, 0.5)))
 
 

@@ -46,6 +46,9 @@ def alignment(data: Dataset) -> Tensor:
 )
 def direction(data: Dataset, gamma: float | Tensor) -> Verdict:
     """F-D.1 on data: the alignment of μ̂ with every sample, its length, and the margin that follows; the worst."""
+    if not bool((data.R_min > 0).all()):
+        nothing = Finding(math.nan, "a sample is zero, and so is every bound.")
+        return decide("F-D.1", nothing, (H_3_2(data, gamma),))
     along, size = alignment(data), data.mu_hat.norm(dim=-1)
     aligned = along / (2 / 3 * data.R_min.unsqueeze(-1) ** 2)
     short = 2 * data.n * data.R_max**2 / size**2
@@ -208,11 +211,25 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     rises = bool(((trajectory.log_loss >= level) & (trajectory.log_time > log_time)).any())
     if rises:
         return decide("F-3.4", Finding(0.0, "L rose above log(2)/n again.", place, numbers), hypotheses)
+    before, after = (part.flatten()[k] for part in _bracket(trajectory, level))
+    if before <= math.log(limit) < after:
+        far = f"L passes log(2)/n between t = {before.exp():.3e} and {after.exp():.3e}, and so lies the bound {limit:.3e}."
+        finding = Finding(math.nan, far, place, numbers)
+        return decide("F-3.4", finding, hypotheses, unsettled="The records are too far apart:")
     later = int((trajectory.log_time > log_time).reshape(len(trajectory), -1)[:, k].sum())
     why = (
         f"L passes log(2)/n at t = {t0:.3e}, the bound is {limit:.3e}: {_decades(slack)}; {later} later records agree."
     )
     return decide("F-3.4", Finding(slack, why, place, numbers), hypotheses)
+
+
+def _bracket(trajectory: Trajectory, log_level: float) -> tuple[Tensor, Tensor]:
+    """``log t`` (...) of the last record before L falls below a level (-∞ without one), and of the first one after."""
+    below = trajectory.log_loss < log_level
+    first = below.int().argmax(0, keepdim=True)
+    before = trajectory.log_time.gather(0, (first - 1).clamp_min(0))
+    before = torch.where(first > 0, before, torch.full_like(before, -math.inf))
+    return before[0], trajectory.log_time.gather(0, first)[0]
 
 
 def _never(

@@ -226,7 +226,7 @@ def attack(
         optimiser.param_groups[0]["lr"] = 0.5 * cooling**0.5
         objective = _smooth_ratio(W, x, data.y.double(), a, activation, loss, cooling)
         optimiser.zero_grad()
-        objective.log().sum().backward()
+        objective.clamp_min(1e-300).log().sum().backward()  # ReLU can kill a whole network
         optimiser.step()
     winner = int(best.argmin())
     return Attack(network(kept[winner]), float(best[winner]), torch.stack(history), torch.tensor(seen))
