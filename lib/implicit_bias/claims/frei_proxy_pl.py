@@ -213,7 +213,9 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
         return decide("F-3.4", Finding(0.0, "L rose above log(2)/n again.", place, numbers), hypotheses)
     before, after = (part.flatten()[k] for part in _bracket(trajectory, level))
     if before <= math.log(limit) < after:
-        far = f"L passes log(2)/n between t = {before.exp():.3e} and {after.exp():.3e}, and so lies the bound {limit:.3e}."
+        far = (
+            f"L passes log(2)/n between t = {before.exp():.3e} and {after.exp():.3e}, where the bound {limit:.3e} lies."
+        )
         finding = Finding(math.nan, far, place, numbers)
         return decide("F-3.4", finding, hypotheses, unsettled="The records are too far apart:")
     later = int((trajectory.log_time > log_time).reshape(len(trajectory), -1)[:, k].sum())

@@ -153,18 +153,26 @@ def _in_its_row_space(net: TwoLayer) -> TwoLayer:
     return TwoLayer(torch.linalg.qr(net.weights.mT)[1].mT, net.a, net.activation)
 
 
+def _off(x: Tensor, rows: Tensor) -> Tensor:
+    """``x`` (k, d) less its part along one or two rows (..., 1 or 2, d)."""
+    basis = torch.linalg.qr(rows.mT)[0]
+    for _ in range(2):  # the second time for rounding
+        x = x - (x @ basis) @ basis.mT
+    return x
+
+
 def linear_boundary(point: AtPoint) -> Finding:
     """Item 6, with its size: ``γ|⟨z,x⟩| ≤ |f(x)| ≤ |⟨z,x⟩|`` and equal signs, at Gaussian probes in the span and on the
-    boundary ``⟨z,x⟩ = 0`` itself, where f must vanish.
+    boundary ``⟨z,x⟩ = 0`` itself, where f must vanish; half of these are orthogonal to v and u, where it vanishes only
+    if each row is one of the two.
 
-    Both are judged in units of ``‖W‖‖x‖``, in which rows that differ by ``‖E‖`` move f by at most ``‖E‖/‖W‖``.
+    All are judged in units of ``‖W‖‖x‖``, in which rows that differ by ``‖E‖`` move f by at most ``‖E‖/‖W‖``.
     """
     net = _in_its_row_space(point.net)
     z = _predictor(net).unsqueeze(-2)
     stream = torch.Generator().manual_seed(0)
     x = torch.randn(PROBES, net.d, generator=stream, dtype=torch.float64)
-    unit = z / z.norm(dim=-1, keepdim=True)
-    beside = x - (x @ unit.mT) * unit
+    beside = torch.cat([_off(x[: PROBES // 2], z), _off(x[PROBES // 2 :], torch.stack(_means(net), dim=-2))], dim=-2)
     size = net.frobenius().unsqueeze(-1) * x.norm(dim=-1).repeat(2)  # in one dimension nothing is left beside z
     x = torch.cat([x.expand(beside.shape), beside], dim=-2)
     f, linear = net(x), (x @ z.mT).squeeze(-1)
