@@ -184,6 +184,16 @@ def test_trained_tensors_and_every_scale_are_taken():
         assert set(verdicts(net, data).values()) == {"holds"}
 
 
+@pytest.mark.parametrize("factor, fits", [(-1.0, False), (0.0, False), (0.99, False), (1.01, True), (1e12, True)])
+def test_a_margin_counts_from_what_rounding_leaves(factor, fits):
+    data, a = ib.data.orthogonal(2), torch.tensor([0.5, -0.5]).double()
+    weights = torch.diag(torch.tensor([1.0, factor * at_point.FITTED * 2**0.5])).double()
+    net = ib.TwoLayer(weights, 2**0.5 * a, ib.leaky_relu(0.5))
+    residual = with_residual(AtPoint.of(net, data), 0.0).residual
+    feasible = AtPoint(net, data, residual).hypotheses()[2]
+    assert feasible.name == "feasible" and bool(feasible.holds) is fits
+
+
 # -- the resolutions ---------------------------------------------------------------------------------------------------
 
 

@@ -48,6 +48,12 @@ def test_ledger_rows_are_dictionaries_too(rows):
     assert table([row]).count("<tr>") == 2
 
 
+def test_ledger_counts_seconds(monkeypatch):
+    ticks = iter([5.0, 7.5])
+    monkeypatch.setattr("implicit_bias.claims.registry.time.perf_counter", lambda: next(ticks))
+    assert ib.ledger(["F-D.1"])[0].seconds == 2.5
+
+
 def test_ledger_takes_ids_in_the_order_given():
     assert [row.id for row in ib.ledger(["F-B.2", "F-B.1"])] == ["F-B.2", "F-B.1"]
 
@@ -123,7 +129,18 @@ def test_fitted_rate_reads_a_power_law():
 
 
 @pytest.mark.parametrize(
-    "error, true", [(lambda s: 3 / s, True), (lambda s: 0.2 + 0 * s, False), (lambda s: s**-0.2, False)]
+    "error, true",
+    [
+        (lambda s: 3 / s, True),
+        (lambda s: 0.2 + 0 * s, False),
+        (lambda s: s**-0.2, False),
+        (lambda s: 300 / s, False),  # falling, and far
+        (lambda s: 0.01 + 0 * s, False),  # near, and not falling
+        (lambda s: 49.9 / s, True),
+        (lambda s: 50.1 / s, False),
+        (lambda s: 0.04 * (s / 1000) ** -0.501, True),
+        (lambda s: 0.04 * (s / 1000) ** -0.499, False),
+    ],
 )
 def test_limit_needs_a_rate(error, true):
     clock = torch.logspace(0, 3, 40, dtype=torch.float64)

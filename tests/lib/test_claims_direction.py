@@ -9,7 +9,8 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.claims import instances
-from implicit_bias.claims.frei_flow import EXPLAINED, start_left
+from implicit_bias.claims.frei_flow import EXPLAINED, _records, _short, start_left
+from implicit_bias.claims.verdict import Finding
 
 GAMMA = 0.5
 
@@ -181,11 +182,15 @@ def test_the_threshold_from_both_sides(run, factor, expected):
     assert verdict.verdict == expected
 
 
-def test_smooth_activations_are_vacuous(run):
-    one = run.member(0, 0)
-    smooth = replace(one.initial, activation=ib.smoothed_leaky_relu(GAMMA))
+def test_smooth_activations_are_vacuous():
+    data = ib.data.orthogonal(3)
+    start = ib.TwoLayer.init(data, 2, 2, ib.smoothed_leaky_relu(GAMMA), 0.1, seed=0)
+    flow = ib.gradient_flow(start, data, 3.0)
     with pytest.raises(ValueError, match="homogeneous"):
-        ib.kkt_residual(smooth, one.data)
+        ib.kkt_residual(flow.final, data)
+    for id in ("F-3.1", "F-3.5"):
+        verdict = ib.claims[id].check(flow)
+        assert (verdict.verdict, verdict.conclusion) == ("vacuous", "undecided")
 
 
 def test_relu_that_died_is_vacuous():
@@ -221,3 +226,102 @@ def test_vacuous_and_short_says_both():
     start = ib.TwoLayer.init(data, 3, 3, ib.leaky_relu(GAMMA), 100.0, seed=1)
     verdict = ib.claims["F-3.5"].check(ib.gradient_flow(start, data, 200.0))
     assert verdict.verdict == "vacuous" and "The conclusion is open. At s = 200 the start still shows" in verdict.why
+
+
+# -- what is no instance, and what a run can say ---------------------------------------------------------------------
+
+
+def flow_of(m_pos=2, m_neg=2, activation=None, data=None, record=None, until=50.0):
+    data = ib.data.orthogonal(3) if data is None else data
+    start = ib.TwoLayer.init(data, m_pos, m_neg, activation or ib.leaky_relu(GAMMA), 1e-2, seed=1)
+    return ib.gradient_flow(start, data, until, record=record)
+
+
+@pytest.mark.parametrize("id", ["F-3.1", "F-3.5"])
+def test_two_records_decide_nothing(id):
+    verdict = ib.claims[id].check(flow_of(record=[30.0, 50.0]))
+    assert verdict.verdict == verdict.conclusion == "undecided"
+    assert "Too few records" in verdict.why
+
+
+@pytest.mark.parametrize(
+    "id, change, expected",
+    [
+        ("F-3.5", dict(activation=ib.relu()), "activation"),
+        ("F-3.5", dict(data=ib.data.correlated(3, p=0.2, signs="agree")), "H-3.2"),
+        ("F-3.5", dict(data=ib.Dataset([[0.0, 0, 0], [0, 1, 0], [0, 0, 1]], [1, 1, -1]), until=1.0), "H-3.2"),
+        ("F-3.1", dict(until=0.5), "small loss"),
+    ],
+)
+def test_each_hypothesis_alone(id, change, expected):
+    verdict = ib.claims[id].check(flow_of(**change))
+    assert verdict.verdict == "vacuous" and expected in {h.name for h in verdict.hypotheses if not bool(h.holds.all())}
+
+
+def test_neurons_of_one_sign_have_no_limit_of_f35():
+    data = ib.Dataset(torch.eye(2).double(), [1.0, 1.0])
+    rows = torch.rand(2, 2, generator=torch.Generator().manual_seed(0)).double()
+    start = ib.TwoLayer(rows, torch.full((2,), 0.5**0.5).double(), ib.leaky_relu(GAMMA))
+    verdict = ib.claims["F-3.5"].check(ib.gradient_flow(start, data, 20.0))
+    assert (verdict.verdict, verdict.conclusion) == ("vacuous", "undecided")
+
+
+@pytest.mark.parametrize("id", ["F-3.1", "F-3.4", "F-3.5"])
+def test_other_things_are_refused(id, run):
+    one = run.member(0, 0)
+    with pytest.raises(TypeError, match="trajectory: expected a Trajectory"):
+        ib.claims[id].check(one.initial)
+    with pytest.raises(ValueError, match="gradient flow"):
+        ib.claims[id].check(ib.gradient_descent(one.initial, one.data, 0.1, 3))
+    flipped = replace(one, data=ib.Dataset(one.data.x, -one.data.y))
+    with pytest.raises(ValueError, match="trajectory"):
+        ib.claims[id].check(flipped)
+
+
+@pytest.mark.parametrize("id", ["F-3.1", "F-3.4", "F-3.5"])
+def test_the_negative_control_breaks_one_hypothesis_and_is_false(id):
+    negative = ib.claims[id].negative()
+    broken = [h.name for h in negative.hypotheses if not bool(h.holds.all())]
+    assert broken == (["small loss"] if id == "F-3.1" else ["H-3.2"])
+    assert (negative.verdict, negative.conclusion) == ("vacuous", "fails")
+
+
+def test_the_verdict_says_what_it_cannot_tell_apart(run):
+    for id in ("F-3.1", "F-3.5"):
+        verdict = ib.claims[id].check(run.member(0, 0))
+        assert f"nearer to it than {verdict.constants['last']:.1e} are not told apart" in verdict.why
+
+
+@pytest.mark.parametrize("end, first", [(200.0, 1.0), (20.0, 1.0), (5.0, 0.5)])
+def test_records_are_a_few_of_each_decade(end, first):
+    flow = flow_of(until=end, record=torch.logspace(-0.4, math.log10(end), 60).tolist()[:-1] + [end])
+    kept = _records(flow)
+    clock = flow.s[kept]
+    before = flow.s[: kept[0]]
+    assert float(clock[0]) >= first and (len(before) == 0 or float(before[-1]) < first)
+    assert kept[-1] == len(flow) - 1 and bool((clock[1:-1].log10().diff() >= 1 / 6 - 1e-9).all())
+
+
+@pytest.mark.parametrize(
+    "left, clock, expected", [(1.0, 200.0, "start still"), (1e-3, 99.9, "short"), (1e-3, 100.0, "")]
+)
+def test_why_a_run_says_nothing(left, clock, expected):
+    class Run:
+        s = torch.tensor([1.0, clock])
+        initial = ib.TwoLayer(left * torch.eye(2).double(), [1.0, -1.0], ib.leaky_relu(GAMMA))
+        final = replace(initial, weights=(1 + left) * torch.eye(2).double())
+
+    for last, start_shows in ((EXPLAINED * left * 0.999, True), (EXPLAINED * left * 1.001, False)):
+        said = _short(Run, Finding(0.5, "", "", {"last": last}))
+        assert ("start still" in said) is start_shows
+    said = _short(Run, Finding(0.5, "", "", {"last": 4.0}))
+    assert expected in said and (said == "") is (expected == "")
+    assert _short(Run, Finding(1.0, "", "", {"last": 1e-9})) == ""
+    assert "Too few" in _short(Run, Finding(math.nan, "", "", {"last": 1e-9}))
+
+
+@pytest.mark.parametrize("loss, norm, slack", [(0.499, 1.0, 0.998), (1.0, 0.499, 0.998), (0.7, 0.8, 1.4)])
+def test_the_slower_growth_decides(run, monkeypatch, loss, norm, slack):
+    monkeypatch.setitem(unguarded("F-3.1").__globals__, "_grows", lambda _: (loss, norm))
+    verdict = unguarded("F-3.1")(run.member(0, 0))
+    assert verdict.slack == pytest.approx(slack) and (verdict.verdict == "holds") is (slack >= 1)

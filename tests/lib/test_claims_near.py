@@ -247,8 +247,8 @@ def test_dimension_grows_like_n_squared_log_n():
 # -- the claim -----------------------------------------------------------------------------------------------------
 
 
-def check(data, spectrum, **options):
-    return ib.claims["F-3.3"].check(data, spectrum, **options)
+def check(data, *arguments, **options):
+    return ib.claims["F-3.3"].check(data, *arguments, **options)
 
 
 def orthogonal_batch(off_norm, off_pair, n=5, d=10**6):
@@ -320,3 +320,27 @@ def test_one_draw_at_low_confidence_still_has_a_verdict():
 def test_one_sample_is_refused():
     with pytest.raises(ValueError, match="data.n"):
         check(ib.data.gaussian(1, 100), spectra.isotropic(100))
+
+
+def test_what_no_gaussian_draws_is_vacuous():
+    flat, data = spectra.isotropic(10**4), ib.data.gaussian_spectrum(5, [1.0], [10**4], draws=3)
+    for spoil in (lambda x: 0 * x[..., :1, :], lambda x: x[..., 1:2, :], lambda x: -x[..., 1:2, :]):
+        x = torch.cat([spoil(data.x), data.x[..., 1:, :]], dim=-2)
+        verdict = check(ib.Dataset(x, data.y, ambient_dim=10**4), flat)
+        assert verdict.verdict == "vacuous" and verdict.why.startswith("law fails")
+    assert check(data, flat).verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    "arguments, name",
+    [((3,), "spectrum"), ((spectra.isotropic(9), -1.0), "bound"), ((spectra.isotropic(9), 4.0, 2.0), "delta")],
+)
+def test_the_check_names_what_it_refuses(arguments, name, rejects):
+    with rejects(name, "expected"):
+        check(ib.data.gaussian_spectrum(3, [1.0], [9]), *arguments)
+
+
+def test_the_negative_control_breaks_one_hypothesis():
+    negative = ib.claims["F-3.3"].negative()
+    assert [h.name for h in negative.hypotheses if not bool(h.holds.all())] == ["norm"]
+    assert negative.conclusion == "fails"

@@ -1,6 +1,7 @@
 """The proxy-PL claims against literal twins, on both sides of every threshold, and against starts built to be worst."""
 
 import math
+from dataclasses import replace
 
 import literal
 import pytest
@@ -9,7 +10,7 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import instances
 from implicit_bias.claims import pl_tools as pl
-from implicit_bias.claims.frei_proxy_pl import alignment, passing_time
+from implicit_bias.claims.frei_proxy_pl import _bracket, _slopes_fit, alignment, passing_time
 
 LEAKY, SMOOTH = ib.leaky_relu(0.3), ib.smoothed_leaky_relu(0.3)
 LOG2 = math.log(2)
@@ -83,6 +84,30 @@ def test_d1_sees_a_long_mu():
     data = ib.data.correlated(8, p=0.3, signs="agree")
     verdict = ib.claims["F-D.1"].check(data, 0.9)
     assert verdict.conclusion == "fails" and verdict.constants["length"] < 1 < verdict.constants["alignment"]
+
+
+def test_d1_against_literal_numbers():
+    data = random_data(3)
+    mu = sum(data.y[i] * data.x[i] for i in range(5))
+    low, high = float(data.norms.min()), float(data.norms.max())
+    along = [float(data.y[k] * (mu @ data.x[k])) for k in range(5)]
+    numbers = ib.claims["F-D.1"].check(data, 0.3).constants
+    assert numbers["alignment"] == pytest.approx(min(along) / (2 / 3 * low**2))
+    assert numbers["length"] == pytest.approx(2 * 5 * high**2 / float(mu @ mu))
+    bound = math.sqrt(2) * low / (3 * (high / low) * math.sqrt(5))
+    assert numbers["margin"] == pytest.approx(min(along) / float(mu.norm()) / bound)
+
+
+def test_a_zero_row_leaves_the_bounds_open():
+    data = ib.data.orthogonal(3)
+    data = ib.Dataset(torch.diag(torch.tensor([0.0, 1.0, 1.0])).double(), data.y)
+    net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.1, seed=0)
+    for verdict in (
+        ib.claims["F-D.1"].check(data, 0.3),
+        *(ib.claims[id].check(net, data) for id in ("F-D.2", "F-E.14")),
+    ):
+        assert (verdict.verdict, verdict.conclusion) == ("vacuous", "undecided")
+    assert ib.claims["S-4"].check(data, 0.3).verdict == "vacuous"
 
 
 # -- D.2 and E.14 ------------------------------------------------------------------------------------------------------
@@ -159,6 +184,48 @@ def test_relu_is_vacuous():
     assert ib.claims["F-E.14"].check(net, data, search=False).verdict == "vacuous"
 
 
+def test_a_dead_relu_is_an_adversary_of_its_own():
+    data = leaning(0.0)
+    net = ib.TwoLayer.init(data, 2, 2, ib.relu(), 0.1, seed=0)
+    for id in ("F-D.2", "F-E.14"):
+        verdict = ib.claims[id].check(net, data)
+        assert (verdict.verdict, verdict.conclusion) == ("vacuous", "fails")
+
+
+@pytest.mark.parametrize("id", ["F-D.2", "F-E.14"])
+def test_one_adversary_meets_one_data_set(id, rejects):
+    batch = ib.data.gaussian_spectrum(4, [1.0], [100], draws=3)
+    nets = ib.TwoLayer.init(batch, 2, 2, LEAKY, 0.1, seed=0)
+    with rejects("search", "False"):
+        ib.claims[id].check(nets, batch)
+    assert ib.claims[id].check(nets, batch, search=False).verdict == "vacuous"
+    leaks = ib.TwoLayer.init(leaning(0.0), 2, 2, ib.leaky_relu(torch.tensor([0.3, 0.4]).double()), 0.1, seed=[0])
+    with rejects("search", "False"):
+        ib.claims[id].check(leaks, leaning(0.0))
+
+
+@pytest.mark.parametrize("low, high, fits", [(0.3, 1.0, True), (0.29, 1.0, False), (0.3, 1.01, False)])
+def test_slopes_of_an_activation_are_looked_at(low, high, fits):
+    class Other(ib.Activation):
+        def derivative(self, z):
+            return torch.where(z >= 0, high, low).to(z)
+
+    assert _slopes_fit(Other("other", 0.3)) is fits
+    assert not _slopes_fit(Other("other", 0.0))
+    assert _slopes_fit(SMOOTH) and _slopes_fit(ib.leaky_relu(torch.tensor([0.2, 0.5]).double()))
+
+
+def test_a_run_is_no_network():
+    data = leaning(0.0)
+    run = ib.gradient_descent(ib.TwoLayer.init(data, 2, 2, LEAKY, 0.1), data, 0.1, 3)
+    for id in ("F-D.2", "F-E.14"):
+        with pytest.raises(TypeError, match="net: expected a TwoLayer"):
+            ib.claims[id].check(run, data)
+    for id in ("F-D.1", "S-4"):
+        with pytest.raises(TypeError, match="data: expected a Dataset"):
+            ib.claims[id].check(run, 0.3)
+
+
 def test_ratio_survives_huge_margins(loss):
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, LEAKY, 1e4, seed=0)
@@ -200,6 +267,30 @@ def test_s4_refuses_any_other_constant(factor, verdict):
     assert ib.claims["S-4"].check(data, 0.3, constant=wrong).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    "arguments, name",
+    [
+        ((0.3, 4, 4, "logistic", 0.0), "constant"),
+        ((0.3, 4, 4, "logistic", -1.0), "constant"),
+        ((0.3, 0, 0), "m_pos, m_neg"),
+        ((0.3, -1, 2), "m_pos"),
+        (("a",), "gamma"),
+        ((0.0,), "gamma"),
+    ],
+)
+def test_s4_names_what_it_refuses(arguments, name, rejects):
+    with rejects(name, "expected"):
+        ib.claims["S-4"].check(leaning(0.2), *arguments)
+    with rejects("data", "one data set"):
+        ib.claims["S-4"].check(ib.data.gaussian_spectrum(4, [1.0], [100], draws=3), 0.3)
+
+
+@pytest.mark.parametrize("id", ["F-D.1", "F-D.2", "F-E.14", "S-4"])
+def test_negative_controls_break_one_hypothesis(id):
+    negative = ib.claims[id].negative()
+    assert len([h for h in negative.hypotheses if not bool(h.holds.all())]) == 1 and negative.conclusion == "fails"
+
+
 def test_s4_without_unique_multipliers_is_open():
     twins = ib.Dataset(torch.eye(3, dtype=torch.float64)[[0, 0, 1, 2]], [1, 1, -1, -1])
     verdict = ib.claims["S-4"].check(twins, 0.5)
@@ -209,6 +300,19 @@ def test_s4_without_unique_multipliers_is_open():
 def test_s4_on_inseparable_data_is_vacuous():
     clash = ib.Dataset(torch.eye(3, dtype=torch.float64)[[0, 0, 1]], [1, -1, 1])
     assert ib.claims["S-4"].check(clash, 0.5).verdict == "vacuous"
+
+
+@pytest.mark.parametrize("m_pos, m_neg", [(3, 3), (2, 3), (3, 2), (1, 4)])
+@pytest.mark.parametrize("depth", [50.0, 80.0])
+def test_extremal_network_sleeps_as_deep_as_it_says(m_pos, m_neg, depth):
+    data = ib.data.orthogonal(5, norms=[1, 2, 3, 1, 4])
+    net = pl.extremal_network(data, m_pos, m_neg, LEAKY, depth=depth)
+    z = net.preactivations(data.x[pl.support(data)])
+    # The kind with more neurons meets the depth exactly at the sample where the lift is largest, if it is lifted there.
+    nearest = [float(part.max()) for part in (z[:m_pos], z[m_pos:])]
+    assert max(nearest) <= -depth * (1 - 1e-9)
+    if m_pos == m_neg:
+        assert max(nearest) == pytest.approx(-depth)
 
 
 def test_extremal_network_names_what_is_missing(rejects):
@@ -297,3 +401,98 @@ def test_repaired_time_formula():
     unit = 16 / (0.25 * 4 * (1 - 0.3 / 4))
     assert float(pl.repaired_time(data, 0.5, 0.7, "exponential")) == pytest.approx(unit / LOG2)
     assert float(pl.repaired_time(data, 0.5, 0.7)) == pytest.approx(unit * (0.7 + 1 / LOG2) / (1 - 1 / math.e) ** 2)
+
+
+# -- F-3.4 on runs that say little -------------------------------------------------------------------------------------
+
+
+def test_between_records_time_is_interpolated_by_hand():
+    """Past the first interval log t is linear in log L; within it t is."""
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01)
+    run = ib.gradient_flow(net, data, 4.0, record=[1.0, 2.0, 4.0])
+    high, low = run.log_loss[1:3].tolist()
+    early, late = run.log_time[1:3].tolist()
+    for share in (0.1, 0.5, 0.9):
+        level = high + share * (low - high)
+        assert float(passing_time(run, level)) == pytest.approx(early + share * (late - early))
+    start, first = run.initial, run.log_loss[0]
+    zero = ib.gradient_flow(start, data, 1.0, record=[float(-run.loss.log_mean(ib.measures.margins(start, data))), 1.0])
+    assert float(zero.log_time[0]) == -math.inf
+    high, low = zero.log_loss.tolist()
+    third = passing_time(zero, high + 0.3 * (low - high)).exp()
+    assert float(third) == pytest.approx(0.3 * float(zero.log_time[1].exp()))
+    assert float(passing_time(run, float(first) + 1e-9)) == float(run.log_time[0])
+
+
+def test_sparse_records_refute_nothing():
+    data = ib.data.orthogonal(4)
+    net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0)
+    verdict = ib.claims["F-3.4"].check(ib.gradient_flow(net, data, 100.0, record=[50.0, 100.0]))
+    assert verdict.verdict == verdict.conclusion == "undecided" and "too far apart" in verdict.why
+    exact = ib.claims["F-3.4"].check(flow_to_level(net, data))
+    assert exact.verdict == "holds" and "1 later records agree" in exact.why
+
+
+@pytest.mark.parametrize("factor, verdict", [(0.999, "fails"), (1.001, "holds")])
+def test_the_bound_from_both_sides(factor, verdict, monkeypatch):
+    data = ib.data.orthogonal(4)
+    run = flow_to_level(ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data)
+    level = math.log(LOG2 / 4)
+    t0 = passing_time(run, level).exp()
+    check = ib.claims["F-3.4"].check.__wrapped__
+    monkeypatch.setitem(check.__globals__, "paper_time", lambda *_: factor * t0)
+    # Records right at the level: what lies between is too little to doubt.
+    monkeypatch.setitem(check.__globals__, "_bracket", lambda *_: (t0.log(), t0.log()))
+    assert check(run).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "before, after, verdict", [(0.0, 1.0, "fails"), (-1.0, 0.0, "holds"), (-1.0, 1.0, "undecided")]
+)
+def test_a_bound_right_at_a_record(before, after, verdict, monkeypatch):
+    data = ib.data.orthogonal(4)
+    run = flow_to_level(ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data)
+    check = ib.claims["F-3.4"].check.__wrapped__
+    one, parts = torch.ones(()).double(), tuple(map(torch.tensor, (before, after)))
+    monkeypatch.setitem(check.__globals__, "paper_time", lambda *_: one)
+    monkeypatch.setitem(check.__globals__, "_bracket", lambda *_: parts)
+    middle = 0.5 * (before + after) + (1e-3 if verdict == "fails" else -1e-3) * torch.ones(())
+    monkeypatch.setitem(check.__globals__, "passing_time", lambda *_: middle.double())
+    quiet = replace(run, log_loss=run.log_loss - 100.0)
+    assert check(quiet).verdict == verdict
+
+
+def test_the_bracket_of_the_passing_time():
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01)
+    run = ib.gradient_flow(net, data, 4.0, record=[1.0, 2.0, 4.0])
+    for k, level in ((0, -1.5), (1, -3.0)):
+        before, after = _bracket(run, level)
+        assert (float(before), float(after)) == tuple(run.log_time[k : k + 2].tolist())
+    before, after = _bracket(run, 1.0)
+    assert float(before) == -math.inf and float(after) == float(run.log_time[0])
+
+
+def test_a_run_that_stalls_or_stops_early_decides_nothing():
+    data = ib.data.orthogonal(5)
+    short = ib.gradient_flow(ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01), data, 1.0)
+    check = ib.claims["F-3.4"].check.__wrapped__
+    assert ib.claims["F-3.4"].check(short).conclusion == "undecided"
+    stalled = check(replace(short, outcome=replace(short.outcome, status="stalled")))
+    assert stalled.verdict == "undecided" and "stalls before" in stalled.why
+    late = check(replace(short, log_time=short.log_time + 100.0))
+    assert late.verdict == "fails" and late.slack == 0
+
+
+def test_a_loss_that_rises_again_is_seen():
+    data = ib.data.orthogonal(3)
+    run = flow_to_level(ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01), data, past=0.5)
+    check = ib.claims["F-3.4"].check.__wrapped__
+    log_loss = run.log_loss.clone()
+    log_loss = torch.cat([log_loss, log_loss[:1] + 1])
+    longer = replace(run, log_loss=log_loss, log_time=torch.cat([run.log_time, run.log_time[-1:] + 1]))
+    longer = replace(longer, _states=(*run._states, run._states[-1]))
+    assert check(longer).verdict == "fails" and "rose above" in check(longer).why
+    with pytest.raises(ValueError, match="trajectory"):
+        ib.claims["F-3.4"].check(replace(run, log_loss=run.log_loss - 5.0))

@@ -212,7 +212,7 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     if rises:
         return decide("F-3.4", Finding(0.0, "L rose above log(2)/n again.", place, numbers), hypotheses)
     before, after = (part.flatten()[k] for part in _bracket(trajectory, level))
-    if before <= math.log(limit) < after:
+    if before < math.log(limit) < after:
         far = (
             f"L passes log(2)/n between t = {before.exp():.3e} and {after.exp():.3e}, where the bound {limit:.3e} lies."
         )
