@@ -285,6 +285,12 @@ def test_s5_refuses_any_other_break(factor, verdict):
     assert ib.claims["S-5"].check(0.4, 0.5, 6, p, trials=50).verdict == verdict
 
 
+def test_s5_has_a_wrong_number_for_a_negative_control():
+    """The statement names a number, whatever the data: its negative control is another number, no broken hypothesis."""
+    negative = ib.claims["S-5"].negative()
+    assert negative.verdict == "fails" and all(bool(h.holds.all()) for h in negative.hypotheses)
+
+
 @pytest.mark.parametrize("n", [2, 10])
 def test_s5_past_a_vanishing_multiplier_is_vacuous(n):
     assert ib.claims["S-5"].check(0.95, 1.0, n, trials=50).verdict == ("vacuous" if n == 10 else "holds")

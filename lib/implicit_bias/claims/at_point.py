@@ -5,7 +5,7 @@ A network whose KKT residual is r is no KKT point to better accuracy than r allo
 of F-3.2 implies). With the load ``S = R_max² Σ λ_i ≥ 1``:
 
 - rows of one sign differ by at most ``2√m r`` of the largest row, which has at least ``‖W‖/√m``;
-- ``λ_i‖x_i‖² > 1/2``, so a margin exceeds 1 by at most ``2S r``; an output moves by ``‖E‖‖x‖ ≤ S r R_max``-units too;
+- ``λ_i‖x_i‖² > 1/2``, so a margin exceeds 1 by at most ``2S r``; E alone moves an output at a sample by ``√S r``;
 - ``K``, scaled to diagonal 1, has no eigenvalue below 2/3: a multiplier moves by at most ``10 S r/γ²`` of itself.
 
 So each conclusion is judged at its own resolution: these bounds at ``r =`` :data:`KKT_TOLERANCE`. A statement that is

@@ -1,8 +1,8 @@
 r"""Frei et al., Theorem 3.1 (Lyu & Li; Ji & Telgarsky) and Corollary 3.5: where gradient flow goes.
 
 Each check takes a :class:`Trajectory` of :func:`implicit_bias.gradient_flow`. A limit is read off a finite run: the
-verdict says at which clock it was seen and with what fitted rate, and is ``undecided`` on a run too short for a fit, or
-too short to have forgotten its start.
+verdict says at which clock it was seen, with what fitted rate, and which directions it does not tell apart. It is
+``undecided`` where the limit was not seen: no finite run refutes one.
 """
 
 from __future__ import annotations
