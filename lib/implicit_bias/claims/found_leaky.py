@@ -1,4 +1,5 @@
-r"""Found here: S-2, S-3 and S-6. What the loss, the ranks and the whole first layer do once the pattern is frozen.
+r"""Found here: S-2 and S-3. What the loss and the ranks do once the pattern is frozen (the whole layer, S-6, is in
+``whole_layer``).
 
 With the pattern fixed the outputs are linear in the weights, and training is logistic regression on the n features
 ``y_i ∇f(x_i)``; ``K`` is their Gram matrix.
@@ -13,24 +14,21 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .._checks import gamma_in_range
 from .._format import format_error
-from ..data import Dataset, correlated, orthogonal
+from ..data import Dataset, correlated
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
-from ..hypotheses import Hypothesis
-from ..losses import LOGISTIC
 from ..least_distance import least_distance
-from ..margin import max_margin
-from ..measures import activation_pattern, class_stable_rank, gradient_gram, stable_rank
+from ..measures import activation_pattern, class_stable_rank, gradient_gram
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .common import _fact, fitted_rate, neurons
-from .leaky_limits import FINITE, FLOW_ERROR, decade_short, opposed, read_limit, start_left, triangle
+from .leaky_limits import FINITE, FLOW_ERROR, decade_short, opposed, start_left, triangle
 from .long_runs import LongRun, at_kink, long_run
 from .patterns import CHAPTER, between_records, live
 from .registry import register
 from .verdict import Finding, Verdict, decide
+from .whole_layer import linear_predictor, logistic, whole_rank, z_ratio
 
 __all__ = [
     "Sandwich",
@@ -79,10 +77,6 @@ def leaning_far() -> tuple[Trajectory, Trajectory]:
     return descent, gradient_flow(descent.final, data, 400.0)
 
 
-def _logistic(run: LongRun) -> Hypothesis:
-    return _fact("loss", "the loss is logistic", run.loss.name == LOGISTIC.name)
-
-
 @register(
     "S-2",
     "The loss constant",
@@ -109,7 +103,7 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     lam = pattern_multipliers(net, data)
     hypotheses = (
         _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
-        _logistic(joined),
+        logistic(joined),
         _fact("fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed),
         _fact("separable", "some weights fit all samples in this pattern", lam is not None),
     )
@@ -233,7 +227,7 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     leak = torch.as_tensor(joined.initial.activation.gamma)
     hypotheses = (
         _fact("activation", "leaky ReLU", joined.initial.activation.homogeneous and bool((leak > 0).all())),
-        _logistic(joined),
+        logistic(joined),
         _fact("equal output weights", "all a_j of one sign are equal", _equal_outputs(joined.initial)),
         _fact("ordered", "sign⟨w_j, x_i⟩ = sign(a_j) y_i from some record on", index is not None),
         _fact("spread", "the rows of each sign differ in at least two directions (three rows or more)", spread),
@@ -257,106 +251,3 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
 def _equal_outputs(net: TwoLayer) -> bool:
     groups = (net.a[net.positive], net.a[~net.positive])
     return all(len(rows) and bool((rows - rows[0]).abs().max() < 1e-9 * rows.abs().max()) for rows in groups)
-
-
-# -- S-6: the whole layer --------------------------------------------------------------------------------------------
-
-
-def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
-    """The limit (...) of StableRank(W) at p = 0 with as many neurons of each sign; ``2(1+γ²)/(1+γ)²`` for balanced
-    samples of equal norms.
-
-    ``share`` is the part of ``Σ_i ‖x_i‖⁻²`` that the positive samples hold: a half makes the rank largest.
-    """
-    gamma_in_range(gamma)
-    gamma, share = (torch.as_tensor(v, dtype=torch.float64) for v in (gamma, share))
-    tilt = (1 - gamma**2) / (1 + gamma**2)
-    return 2 / (1 + (1 - 4 * share * (1 - share) * tilt**2).sqrt())
-
-
-def z_ratio(gamma: float | Tensor) -> Tensor:
-    """``(1+γ)/(1+γ²)`` (...): the limit of ``‖z‖/‖z*‖`` there."""
-    gamma_in_range(gamma)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
-    return (1 + gamma) / (1 + gamma**2)
-
-
-def linear_predictor(net: TwoLayer, data: Dataset) -> Tensor:
-    """``‖z‖`` (...) of ``z = Σ_j a_j w_j`` with the network scaled to smallest margin 1, frozen parts included."""
-    a = net.a.unsqueeze(-1)
-    square = (a.mT @ net.weight_gram() @ a).squeeze(-1).squeeze(-1)
-    return square.clamp_min(0).sqrt() / (data.y * net(data.x)).amin(-1)
-
-
-@cache
-def square() -> tuple[Trajectory, Trajectory]:
-    """Ten orthonormal samples, both classes equal."""
-    return _orthogonal_run(orthogonal(10))
-
-
-@cache
-def lopsided() -> tuple[Trajectory, Trajectory]:
-    """Orthogonal samples, but one against nine."""
-    return _orthogonal_run(orthogonal(10, positive=1))
-
-
-def _orthogonal_run(data: Dataset) -> tuple[Trajectory, Trajectory]:
-    net = TwoLayer.init(data, 8, 8, leaky_relu(instances.GAMMA), 1e-3, output="1/m", seed=1)
-    descent = gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60))
-    return descent, gradient_flow(descent.final, data, 1000.0)
-
-
-def _symmetric(run: LongRun) -> tuple[Hypothesis, ...]:
-    data, net = run.data, run.initial
-    leak = torch.as_tensor(net.activation.gamma)
-    return (
-        _fact("activation", "leaky ReLU", net.activation.homogeneous and bool((leak > 0).all())),
-        _logistic(run),
-        _fact("p = 0", "the samples are orthogonal", float(data.p) <= 1e-12 * float(data.R_max) ** 2),
-        _fact("equal norms", "R = 1", abs(float(data.R) - 1) < 1e-9),
-        _fact("balanced", "as many samples of each class", 2 * int(data.positive.sum()) == data.n),
-        _fact("equal widths", "as many neurons of each sign, |a_j| equal", net.m_pos == net.m_neg and _even(net)),
-    )
-
-
-def _even(net: TwoLayer) -> bool:
-    size = net.a.abs()
-    return bool((size - size[0]).abs().max() < 1e-9 * size[0])
-
-
-@register(
-    "S-6",
-    "The rank of the whole leaky net",
-    "p = 0, equal norms, balanced: StableRank(W) → 2(1+γ²)/(1+γ)² and ‖z‖ → (1+γ)/(1+γ²) ‖z*‖.",
-    "found here; proof in the chapter",
-    chapter=CHAPTER,
-    positive=square,
-    negative=lopsided,
-    status="proved here",
-    rules={"run": (DESCENT, FLOW)},
-)
-def whole_net(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
-    """S-6 on a run of descent and the flow that goes on from it: the larger relative error of the two limits, against
-    log t.
-    """
-    joined = long_run(run, flow)
-    hypotheses = _symmetric(joined)
-    late = joined.late & (joined.margins.amin(-1) > 0) & (joined.margins[-1] > 0).all()
-    clock, (rank, length) = joined.log_step[late], _errors(joined, late)
-    finding, unsettled = read_limit(clock, torch.maximum(rank, length), "the larger relative error")
-    if clock.numel():
-        finding.constants.update({"rank error": float(rank[-1]), "length error": float(length[-1])})
-    unsettled = unsettled or ("" if finding.true else start_left(joined) or FINITE)
-    return decide("S-6", finding, hypotheses, unsettled=unsettled)
-
-
-def _errors(run: LongRun, late: Tensor) -> tuple[Tensor, Tensor]:
-    """Relative errors of the two limits at some records; none where no predictor fits the data."""
-    star = max_margin(run.data)
-    if not bool(late.any()) or not bool(star.separable):
-        return (run.log_step[:0],) * 2
-    gamma = torch.as_tensor(run.initial.activation.gamma).clamp_min(1e-300)
-    nets = replace(run.nets, weights=run.nets.weights[late])
-    rank = (stable_rank(nets) / whole_rank(gamma) - 1).abs()
-    length = (linear_predictor(nets, run.data) / star.z.norm() / z_ratio(gamma) - 1).abs()
-    return rank, length

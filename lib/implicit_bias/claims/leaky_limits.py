@@ -73,20 +73,25 @@ def start_left(run: LongRun) -> str:
     return "" if left <= EXPLAINED else f"The start still shows (‖W(0)‖ is {left:.2g} times what was added):"
 
 
+DECADE = 10 * math.log(2)
+"""Limits in log t are read from here on: log t has gone through a decade since step 2."""
+
+
 def decade_short(clock: Tensor) -> str:
-    """A sentence when records at ``clock`` (T,), log t past step 2, span no decade with at least three of them."""
-    if clock.numel() and float(clock[-1]) >= 10 * float(clock[0]) and int((clock >= clock[-1] / 10).sum()) >= 3:
+    """A sentence when log t, recorded at ``clock`` (T,), has not come to :data:`DECADE`, or has fewer than three records
+    in its last decade.
+    """
+    if clock.numel() and float(clock[-1]) >= DECADE and int((clock >= clock[-1] / 10).sum()) >= 3:
         return ""
-    return "The records span no decade of log t:"
+    return "The run shows no decade of log t:"
 
 
-def read_limit(
-    clock: Tensor, error: Tensor, what: str, law: float = 1.0, floor: float = 1e-9
-) -> tuple[Finding, str]:
-    """:func:`~.common.limit` in log t, for as few records as there may be."""
+def read_limit(clock: Tensor, error: Tensor, what: str, law: float = 1.0, floor: float = 1e-9) -> tuple[Finding, str]:
+    """:func:`~.common.limit` in log t, for as few records as there may be; open until a decade of log t is seen."""
     if clock.numel() < 3:
         return Finding(math.nan, f"{what} is seen at {clock.numel()} records past step 2."), "The run is too short."
-    return limit(clock, error, what, "log t", law, floor)
+    finding, unsettled = limit(clock, error, what, "log t", law, floor)
+    return finding, decade_short(clock) or unsettled
 
 
 # -- instances -------------------------------------------------------------------------------------------------------
@@ -110,7 +115,7 @@ def dead() -> tuple[Trajectory]:
 
 
 @cache
-def triangle() -> tuple[Trajectory, Trajectory]:
+def triangle() -> tuple[Trajectory]:
     """Three positive samples at angles of 120°: each pulls some neurons to itself, and the rows of their class stay
     apart.
     """
@@ -120,8 +125,7 @@ def triangle() -> tuple[Trajectory, Trajectory]:
     x[3, 2] = 1.0
     data = Dataset(x, torch.tensor([1.0, 1.0, 1.0, -1.0]))
     net = TwoLayer.init(data, 6, 6, leaky_relu(0.1), 1e-2, output="1/m", seed=0)
-    descent = gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60))
-    return descent, gradient_flow(descent.final, data, 300.0)
+    return (gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60)),)
 
 
 @cache
