@@ -78,8 +78,8 @@ DECADE = 10 * math.log(2)
 
 
 def decade_short(clock: Tensor) -> str:
-    """A sentence when log t, recorded at ``clock`` (T,), has not come to :data:`DECADE`, or has fewer than three records
-    in its last decade.
+    """A sentence when log t, recorded at ``clock`` (T,), has not come to :data:`DECADE`, or has fewer than three
+    records in its last decade.
     """
     if clock.numel() and float(clock[-1]) >= DECADE and int((clock >= clock[-1] / 10).sum()) >= 3:
         return ""

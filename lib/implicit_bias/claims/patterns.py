@@ -45,7 +45,11 @@ CHAPTER = "patterns"
 def step_unit(data: Dataset, net: TwoLayer, step_size: float | Tensor) -> Tensor:
     """``nm/(η R_max²)`` (...), m neurons of each sign: the unit in which K counts steps until the pattern freezes."""
     positive(step_size, "step_size")
-    return data.n * net.m_pos / (torch.as_tensor(step_size, dtype=torch.float64) * data.R_max.double() ** 2)
+    return (
+        data.n
+        * max(net.m_pos, net.m_neg)
+        / (torch.as_tensor(step_size, dtype=torch.float64) * data.R_max.double() ** 2)
+    )
 
 
 def freezing_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, steps: int) -> Tensor:
@@ -56,8 +60,9 @@ def freezing_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, steps
     """
     positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
-    z, gram = net.preactivations(data.x), data.gram.to(net.weights)
-    rate = torch.as_tensor(step_size, dtype=z.dtype)[..., None, None] / data.n * data.y.unsqueeze(-2)
+    net, gram = net.to(torch.float64), data.gram.double()
+    z = net.preactivations(data.x)
+    rate = torch.as_tensor(step_size, dtype=z.dtype)[..., None, None] / data.n * data.y.double().unsqueeze(-2)
     a, side = net.a.unsqueeze(-1), torch.sign(net.a).unsqueeze(-1) * data.y.unsqueeze(-2)
     shape = torch.broadcast_shapes(z.shape[:-2], rate.shape[:-2], gram.shape[:-2])
     first = torch.full(shape, math.inf, dtype=torch.float64)
@@ -98,7 +103,8 @@ def leaning_bound(net: TwoLayer, data: Dataset, step_size: float | Tensor) -> Te
     silent, δ is cut at the edge of its hypothesis.
     """
     positive(step_size, "step_size")
-    h = torch.as_tensor(step_size, dtype=torch.float64).unsqueeze(-1) * data.norms.double() ** 2 / (data.n * net.m_pos)
+    lengths = (data.norms.double() / data.R_max.double().unsqueeze(-1)) ** 2
+    h = lengths / step_unit(data, net, step_size).unsqueeze(-1)
     ours = leaky_clocks(net, data, h.amax(-1))
     gamma = torch.as_tensor(leak_of(net), dtype=torch.float64)
     reach = largest_start(net, data) / (gamma - torch.minimum(ours.delta, gamma / 2))
