@@ -329,7 +329,7 @@ def test_kinks_are_relative_to_their_sample(factor, kink):
 
 def test_fixed_patterns_are_seen_over_the_last_half_of_log_t():
     data = ib.data.orthogonal(4)
-    net = ib.TwoLayer.init(data, 4, 4, LEAKY, 0.2, output="1/m", seed=1)
+    net = ib.TwoLayer.init(data, 4, 4, LEAKY, 0.03, output="1/m", seed=1)
     run = ib.gradient_descent(net, data, 0.5, 300, record=range(301))
     frozen = int(long_run(run).frozen_at())
     assert 1 < frozen < 29
