@@ -16,20 +16,19 @@ from torch import Tensor
 from .. import data as samples
 from ..data import Dataset
 from ..dynamics import gradient_descent, log_spaced
-from ..hypotheses import H_K4_1, H_K4_3, Hypothesis
+from ..hypotheses import _make
 from ..network import Activation, TwoLayer, leaky_relu, relu
 from ..trajectory import Trajectory
 from .clocks import (
     active_at_start,
-    clocks,
+    active_shares,
     coefficients,
+    conditions_of_K,
     gains,
     in_class,
     largest_start,
     least_ratio,
     neuron_sums,
-    rms_scale,
-    setting_of_K,
 )
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
@@ -42,6 +41,7 @@ __all__ = [
     "own_class_means",
     "paper_constant",
     "relu_constant",
+    "too_short",
 ]
 
 CHAPTER = "decomposition"
@@ -131,6 +131,9 @@ def limit_of(step: Tensor, ratio: Tensor, unit: Tensor) -> Tensor:
     return c.mean(0) - slope * u.mean(0)
 
 
+OPEN = "The lemma leaves its constant open, and one below the paper's refutes nothing:"
+
+
 def _constant(run: Trajectory, which: str, power: int, floor: Tensor) -> tuple[Finding, str]:
     """The best c in ``ratio ≥ c γ^power`` over a run, where it is heading, and both against a floor."""
     step, ratio = balance_along(run, which)
@@ -147,21 +150,28 @@ def _constant(run: Trajectory, which: str, power: int, floor: Tensor) -> tuple[F
     towards = "" if math.isnan(limit) else f", heading for {limit:.3g}"
     why = f"the best c over the run is {c:.3g} (at step {at}){towards}; the paper's proof gives {named:.2g}."
     numbers = {"c": c, "step": at, "limit": limit, "floor": named}
-    falls = bool((heading < floor).any())
-    return Finding(slack, why, place, numbers), "The ratio still falls, towards less than that." if falls else ""
+    # No coefficient was compared where a minimum over nothing is ∞.
+    slack = slack if slack < math.inf else math.nan
+    return Finding(slack, why, place, numbers), _unsettled(run, slack, heading, floor)
 
 
-def _conditions(run: Trajectory, C: float, delta: float, *, leaky: bool) -> tuple[Hypothesis, ...]:
-    """K's setting, and its conditions on data, step and start (σ₀ is taken as the root mean square of W(0))."""
-    gains(run)  # refuses a run that has no steps
-    net, data = run.initial, run.data
-    step_size, scale = torch.as_tensor(run.step_size, dtype=torch.float64), rms_scale(net, data)
-    setting = setting_of_K(net, relu=not leaky)
-    if not bool(setting[0].holds):
-        return setting
-    if leaky:
-        return (*setting, H_K4_1(data, net.activation.gamma, net.m_pos, step_size, scale, C, delta))
-    return (*setting, H_K4_3(data, net.m_pos, step_size, scale, C, delta))
+def _unsettled(run: Trajectory, slack: float, heading: Tensor, floor: Tensor) -> str:
+    """Why a ratio over a run decides nothing yet."""
+    if slack < 1:
+        return OPEN
+    return too_short(run) or (
+        "There are too few records to see where the ratio is heading:"
+        if bool(heading.isnan().any())
+        else "The ratio still falls, towards less than that."
+        if bool((heading < floor).any())
+        else ""
+    )
+
+
+def too_short(run: Trajectory, units: float = 1.0) -> str:
+    """A sentence where a run ends before ``units`` times ``T = nm/(ηR_max²)``."""
+    clock = float((run.step[-1].double() * gains(run).amax(-1)).min())
+    return "" if clock >= units else f"The run ends at {clock:.2g} nm/(ηR_max²), before {units:g}:"
 
 
 # -- the instances of the controls -----------------------------------------------------------------------------------
@@ -185,19 +195,23 @@ def _frozen(net: TwoLayer, size: Tensor) -> Tensor | None:
 
 @cache
 def _leaky_within() -> tuple[Trajectory]:
-    return (descent(samples.gaussian(10, 200_000_000, seed=0), 20, leaky_relu(0.5), 20_000),)
+    """Five samples of unequal lengths that lean by as much as H-K4.1 allows at C = 1."""
+    data = samples.correlated(5, p=0.03, signs="oppose", norms=[1, 1.05, 1.1, 1.15, 1.2])
+    return (descent(data, 20, leaky_relu(0.7), 20_000),)
 
 
 @cache
 def _relu_within() -> tuple[Trajectory]:
-    return (descent(samples.gaussian(10, 200_000_000, seed=0), 80, relu(), 20_000),)
+    """The same for ReLU and H-K4.3."""
+    data = samples.correlated(6, p=0.1, signs="oppose", norms=[1, 1.05, 1.1, 1.15, 1.2, 1])
+    return (descent(data, 80, relu(), 20_000, seed=3),)
 
 
 @cache
 def _fitted(gamma: float) -> tuple[Trajectory]:
     """A start at which one sample has a large margin already, and so hardly ever pulls."""
     data, m = samples.orthogonal(6), 8
-    net = TwoLayer.init(data, m, m, leaky_relu(gamma) if gamma else relu(), 1e-3, "1/m", seed=1)
+    net = TwoLayer.init(data, m, m, leaky_relu(gamma) if gamma else relu(), 1e-3, "1/m", seed=0)
     lift = torch.where(net.positive, 30.0, -30.0).double().unsqueeze(-1) * data.y[0] * data.x[0]
     start = TwoLayer(net.weights + lift, net.a, net.activation)
     return (gradient_descent(start, data, 4.0, 3000, record=log_spaced(3000, 60)),)
@@ -217,10 +231,11 @@ def _fitted(gamma: float) -> tuple[Trajectory]:
 )
 def balance_of_sums(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
     """K-5.4 on a run of descent, or a batch: the best c over all records, the limit it is heading for, and the floor
-    that the paper's proof names (:func:`paper_constant`). A ratio heading below the floor is undecided.
+    that the paper's proof names (:func:`paper_constant`). A ratio below the floor, or heading there, is undecided, and
+    so is a run that ends before ``nm/(ηR_max²)``.
     """
     finding, unsettled = _constant(run, "sums", 2, paper_constant(run))
-    return decide("K-5.4", finding, _conditions(run, C, delta, leaky=True), unsettled=unsettled)
+    return decide("K-5.4", finding, conditions_of_K(run, None, C, delta), unsettled=unsettled)
 
 
 @register(
@@ -235,7 +250,7 @@ def balance_of_sums(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Ver
 def balance_of_neurons(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
     """K-B.4 on a run of descent, or a batch; as K-5.4, for single neurons and with γ⁴."""
     finding, unsettled = _constant(run, "neurons", 4, paper_constant(run))
-    return decide("K-B.4", finding, _conditions(run, C, delta, leaky=True), unsettled=unsettled)
+    return decide("K-B.4", finding, conditions_of_K(run, None, C, delta), unsettled=unsettled)
 
 
 @register(
@@ -248,14 +263,14 @@ def balance_of_neurons(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> 
     negative=lambda: _fitted(0.0),
 )
 def balance_relu(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
-    """K-5.5 on a run of descent with ReLU, or a batch; the floor is :func:`relu_constant`. Lemma A.2's conclusion is
-    a hypothesis here, computed from the start.
+    """K-5.5 on a run of descent with ReLU, or a batch; the floor is :func:`relu_constant`. Lemma A.2's lower bound is
+    a hypothesis here, computed from the start: 0.4m active neurons a sample, for every p, since the floor's ``c' =
+    5/2`` is ``m/(0.4m)``. (S-8, which has its own constant, needs only one at p = 0.)
     """
     finding, unsettled = _constant(run, "active", 0, relu_constant(run))
-    active = next((h for h in clocks(run).hypotheses if h.name == "active"), None)
-    hypotheses = _conditions(run, C, delta, leaky=False)
-    hypotheses = hypotheses if active is None else (*hypotheses, active)
-    return decide("K-5.5", finding, hypotheses, unsettled=unsettled)
+    shares = active_shares(run.initial, run.data).amin(-1)
+    active = _make("active", "|S_i(0)| ≥ 0.4 m", shares, 0.4 * (1 - 1e-12))
+    return decide("K-5.5", finding, (*conditions_of_K(run, None, C, delta, relu=True), active), unsettled=unsettled)
 
 
 @cache
@@ -277,21 +292,22 @@ def _opposed() -> tuple[Trajectory]:
 )
 def growth(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
     """K-B.3 on a run of descent, or a batch: the four bounds of the lemma (:func:`growth_bounds`) from T on, and the
-    constants measured, as multiples of ``log(1 + h_i t)``.
+    constants measured, as multiples of ``log(1 + h_i t)``. Seen once the run has come to 10 T.
     """
-    hypotheses = _conditions(run, C, delta, leaky=True)
+    hypotheses = conditions_of_K(run, None, C, delta)
     if not hypotheses[0].holds.all():
-        return decide("K-B.3", Finding(0.0, "the bounds divide by γ, which is 0 here."), hypotheses)
+        return decide("K-B.3", Finding(math.nan, "the bounds divide by γ, which is 0 here."), hypotheses)
     (step, _), h = coefficients(run), gains(run)
     means = own_class_means(run)
     below, above = growth_bounds(run)
     clock = step.double().reshape(-1, *(1,) * h.ndim) * h
     late = (clock.amax(-1) >= 1).unsqueeze(-1).unsqueeze(-1)
     if not bool(late.any()):
-        return decide("K-B.3", Finding(0.0, "no record at T or later."), hypotheses, unsettled="The run is too short.")
+        return decide("K-B.3", Finding(math.nan, "no record at T or later."), hypotheses)
     slacks = torch.where(late, torch.minimum(means / below, above / means), math.inf)
     slack, place = worst_of(slacks.flatten(1).amin(-1), "record")
     multiple = means / torch.log1p(clock).unsqueeze(-2)
     numbers = {"low": float(multiple.where(late, math.inf).min()), "high": float(multiple.where(late, -math.inf).max())}
     why = f"from T on, the means are {numbers['low']:.3f} to {numbers['high']:.3f} times log(1 + η‖x_i‖²t/(nm))."
-    return decide("K-B.3", Finding(slack, why, place, numbers), hypotheses)
+    unsettled = OPEN if slack < 1 else too_short(run, 10.0)
+    return decide("K-B.3", Finding(slack, why, place, numbers), hypotheses, unsettled=unsettled)

@@ -9,29 +9,39 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .._checks import fail
+from .._checks import fail, positive
 from ..data import Dataset
-from ..hypotheses import Hypothesis, _make
+from ..hypotheses import H_K4_1, H_K4_3, Hypothesis, _make
+from ..losses import LOGISTIC, Loss
 from ..measures import rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
 from .common import _fact
+from .kkt_items import leak_of
+
+if TYPE_CHECKING:
+    from .long_runs import LongRun
 
 __all__ = [
     "Clocks",
     "active_at_start",
+    "active_shares",
     "ceiling",
     "clocks",
     "coefficients",
+    "conditions_of_K",
     "gains",
     "in_class",
     "largest_start",
+    "leaky_clocks",
     "least_ratio",
     "neuron_sums",
+    "relu_clocks",
     "rms_scale",
     "setting_of_K",
 ]
@@ -40,9 +50,11 @@ __all__ = [
 # -- the setting -----------------------------------------------------------------------------------------------------
 
 
-def setting_of_K(net: TwoLayer, *, relu: bool | None = None) -> tuple[Hypothesis, ...]:
-    """K's network: a leaky ReLU or ReLU (``relu`` says which of the two; None takes either), and ``a = ±1/m`` with m
-    neurons of each sign.
+def setting_of_K(net: TwoLayer, loss: Loss, *, relu: bool | None = None) -> tuple[Hypothesis, ...]:
+    """K's setting: a leaky ReLU or ReLU (``relu`` says which of the two; None takes either), ``a = ±1/m`` with m
+    neurons of each sign, and the logistic loss.
+
+    A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
     """
     gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     kind = {
@@ -56,7 +68,40 @@ def setting_of_K(net: TwoLayer, *, relu: bool | None = None) -> tuple[Hypothesis
     return (
         _fact("activation", name, right and net.activation.homogeneous),
         _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
+        _fact("loss", "the loss is logistic", loss.name == LOGISTIC.name),
     )
+
+
+def conditions_of_K(
+    run: Trajectory | LongRun, scale: float | None = None, C: float = 1.0, delta: float = 0.01, *, relu: bool = False
+) -> tuple[Hypothesis, ...]:
+    """K's setting, a start that is not zero, and the conditions H-K4.1 (H-K4.3 for ``relu``) on data, step and start.
+
+    ``scale`` is σ₀; without it the root mean square of ``W(0)`` stands for it. A flow counts as infinitely small steps.
+
+    Raises
+    ------
+    ValueError
+        If ``scale`` is given and ``W(0)`` is of another size, by more than ten standard deviations of a draw.
+    """
+    net, data = run.initial, run.data
+    size = rms_scale(net, data)
+    if scale is not None:
+        positive(scale, "scale")
+        _is_scale(scale, size, net.m * data.ambient_dim)
+        size = torch.as_tensor(scale, dtype=torch.float64)
+    step = torch.as_tensor(1e-300 if run.step_size is None else run.step_size, dtype=torch.float64)
+    setting = (*setting_of_K(net, run.loss, relu=relu), _fact("start", "σ₀ > 0", bool((size > 0).all())))
+    m = max(net.m_pos, 1)
+    if relu:
+        return (*setting, H_K4_3(data, m, step, size, C, delta))
+    return (*setting, H_K4_1(data, leak_of(net), m, step, size, C, delta))
+
+
+def _is_scale(scale: float, size: Tensor, entries: int) -> None:
+    off = (size / scale - 1).abs().max()
+    if not float(off) <= 1e-6 + 10 / math.sqrt(2 * entries):
+        fail("scale", f"the size of W(0), whose entries have root mean square {float(size.max()):.4g}", scale)
 
 
 def in_class(net: TwoLayer, data: Dataset) -> Tensor:
@@ -67,6 +112,11 @@ def in_class(net: TwoLayer, data: Dataset) -> Tensor:
 def active_at_start(net: TwoLayer, data: Dataset) -> Tensor:
     """``r ∈ S_i(0)`` (..., 2m, n): neurons of the sample's own class with ``⟨w_{y_i,r}(0), x_i⟩ ≥ 0``."""
     return in_class(net, data) & (net.preactivations(data.x) >= 0)
+
+
+def active_shares(net: TwoLayer, data: Dataset) -> Tensor:
+    """``|S_i(0)|/m`` (..., n)."""
+    return active_at_start(net, data).sum(-2).double() / net.m_pos
 
 
 def gains(run: Trajectory) -> Tensor:
@@ -139,7 +189,8 @@ class Clocks:
 def clocks(run: Trajectory) -> Clocks:
     """The constants of S-8 for a run of descent, leaky ReLU or ReLU."""
     relu = bool((torch.as_tensor(run.initial.activation.gamma) == 0).all())
-    return _relu_clocks(run) if relu else _leaky_clocks(run)
+    form = relu_clocks if relu else leaky_clocks
+    return form(run.initial, run.data, gains(run).amax(-1), run.loss)
 
 
 def _lean(data: Dataset, D: Tensor) -> Tensor:
@@ -148,9 +199,9 @@ def _lean(data: Dataset, D: Tensor) -> Tensor:
     return torch.where(p > 0, (data.n - 1) * p * D / data.R_min.double() ** 2, torch.zeros_like(D))
 
 
-def _leaky_clocks(run: Trajectory) -> Clocks:
-    net, data = run.initial, run.data
-    gamma, h = torch.as_tensor(net.activation.gamma, dtype=torch.float64), gains(run).amax(-1)
+def leaky_clocks(net: TwoLayer, data: Dataset, h: Tensor, loss: Loss = LOGISTIC) -> Clocks:
+    """The constants of S-8, leaky ReLU; ``h`` (...) is the largest gain ``ηR_max²/(nm)``."""
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     E = 2 * largest_start(net, data) / gamma + (1 - gamma) * h
     short = torch.exp(-2 * E) / data.R.double() ** 2
     D = torch.maximum(1 / short, torch.tensor(3.0, dtype=torch.float64))
@@ -161,28 +212,29 @@ def _leaky_clocks(run: Trajectory) -> Clocks:
     balance = torch.minimum(slow / fast, short)
     lean = _make("lean", "2(n-1) p D ≤ γ R_min²", gamma.expand_as(delta), 2 * delta)
     step = _make("step", "η R_max² ≤ nm", 1.0, h)
-    return Clocks(E, D, delta, slow, fast, balance, gamma * balance, (*setting_of_K(net, relu=False), lean, step))
+    setting = setting_of_K(net, loss, relu=False)
+    return Clocks(E, D, delta, slow, fast, balance, gamma * balance, (*setting, lean, step))
 
 
-def _relu_clocks(run: Trajectory) -> Clocks:
-    net, data, h = run.initial, run.data, gains(run).amax(-1)
+def relu_clocks(net: TwoLayer, data: Dataset, h: Tensor, loss: Loss = LOGISTIC) -> Clocks:
+    """The same for ReLU."""
     E = largest_start(net, data)
     short = torch.exp(-2 * E) / data.R.double() ** 2
     D = torch.maximum(1 / short, torch.tensor(5.0, dtype=torch.float64))
     delta = _lean(data, D)
-    shares = active_at_start(net, data).sum(-2).double() / net.m_pos
-    low, high = shares.amin(-1), shares.amax(-1)
+    low, high = active_shares(net, data).aminmax(dim=-1)
     allowed = delta.clamp_max(0.1)
     # Orthogonal data wake no neuron: the margin's slope is that of S_i(0) alone.
     slow = torch.where(delta > 0, low - (1 + low) * allowed, low)
     fast = torch.where(delta > 0, 1 + allowed, high)
     balance = torch.minimum(slow / fast, short).clamp_min(0)
     lean = _make("lean", "10(n-1) p D ≤ R_min²", torch.ones_like(delta), 10 * delta)
-    # With p = 0 one active neuron a sample is enough.
+    # With p = 0 one active neuron a sample is enough: nothing in the proof takes a share of m then.
     need = torch.where(delta > 0, 0.4 * net.m_pos, torch.ones_like(delta)) / net.m_pos * (1 - 1e-12)
     active = _make("active", "|S_i(0)| ≥ 0.4 m (≥ 1 if p = 0)", low, need)
     step = _make("step", "η R_max² ≤ 3.6 nm", 3.6, h)
-    return Clocks(E, D, delta, slow, fast, balance, balance, (*setting_of_K(net, relu=True), lean, active, step))
+    setting = setting_of_K(net, loss, relu=True)
+    return Clocks(E, D, delta, slow, fast, balance, balance, (*setting, lean, active, step))
 
 
 def ceiling(run: Trajectory, ours: Clocks, step: Tensor) -> Tensor:

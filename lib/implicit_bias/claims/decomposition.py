@@ -3,6 +3,7 @@ r"""Kou et al., Definition 5.1 and Lemma 5.2: the data-correlated decomposition,
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -42,7 +43,8 @@ def independent(data: Dataset) -> bool:
 
 def rebuilt(rho: Tensor, initial: TwoLayer, data: Dataset) -> Tensor:
     """``w_j(0) + Σ_i ρ_ji x_i/‖x_i‖²`` (..., m, d): the weights that coefficients (..., m, n) stand for."""
-    return initial.weights + (rho / data.norms.unsqueeze(-2) ** 2) @ data.x
+    # A zero sample carries nothing, whatever its coefficient.
+    return initial.weights + (rho / data.norms.clamp_min(1e-150).unsqueeze(-2) ** 2) @ data.x
 
 
 def _projected(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
@@ -88,7 +90,7 @@ def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
     """K-5.1 for any two networks: whether ``W - W(0)`` is a combination of the samples, and in one way only.
 
     Descent on these data from ``initial`` always passes. Weight decay, Adam and sign descent leave the span, and the
-    verdict says by how much.
+    verdict says by how much. Where the samples span all dimensions, or nothing has moved, the claim says nothing.
     """
     if net.weights.shape[-2:] != initial.weights.shape[-2:]:
         fail("initial", f"weights of shape {tuple(net.weights.shape[-2:])}", tuple(initial.weights.shape[-2:]))
@@ -103,8 +105,10 @@ def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
     if finding.true and not bool(unique.holds):
         numbers = {**finding.constants, "rank": float(torch.linalg.matrix_rank(data.x).min())}
         why = f"ρ is not unique: {data.n} samples span {numbers['rank']:.0f} dimensions."
-        finding = Finding(0.0, why, "", numbers)
-    return decide("K-5.1", finding, (unique,))
+        return decide("K-5.1", Finding(0.0, why, "", numbers), (unique,))
+    silent = "the samples span all dimensions." if data.n >= data.ambient_dim else ""
+    silent = silent or ("nothing has moved." if not bool((moved > 0).any()) and finding.true else "")
+    return decide("K-5.1", replace(finding, says_nothing=silent), (unique,))
 
 
 # -- K-5.2 -----------------------------------------------------------------------------------------------------------
@@ -119,6 +123,14 @@ def increments(run: Trajectory) -> Tensor:
     pull = gains(run) * run.loss.g(run.margins)
     sign = nets.a.sign().unsqueeze(-1) * run.data.y.unsqueeze(-2)
     return sign * slopes * pull.unsqueeze(-2)
+
+
+UNTOLD = "A run is known no better than this:"
+
+
+def _told(rho: Tensor) -> float:
+    """The error from which on a run contradicts the rule: ten times what its records are checked to."""
+    return 1e-5 if rho.dtype == torch.float64 else 0.1
 
 
 def _setting(output: str) -> tuple[Trajectory]:
@@ -144,9 +156,9 @@ def update_rule(run: Trajectory) -> Verdict:
     if run.step is None:
         fail("run", "a run of gradient_descent", "one of gradient_flow, which has no steps")
     independent_data = _fact("independent", "the samples are linearly independent", independent(run.data))
-    hypotheses = (*setting_of_K(run.initial), independent_data)
+    hypotheses = (*setting_of_K(run.initial, run.loss), independent_data)
     if not bool(independent_data.holds):
-        return decide("K-5.2", Finding(0.0, "ρ is not unique, so it has no update rule."), hypotheses)
+        return decide("K-5.2", Finding(math.nan, "ρ is not unique, so it has no update rule."), hypotheses)
     rho, pairs = rho_along(run), (run.step.diff() == 1).nonzero().flatten()
     size = rho.abs().amax().clamp_min(1e-300)
     sign = torch.where(in_class(run.initial, run.data), 1.0, -1.0).double()
@@ -162,4 +174,5 @@ def update_rule(run: Trajectory) -> Verdict:
     why = f"over {len(pairs)} steps, ρ and its update rule differ by {{error}}"
     finding = equality(error, f"{why}, wrong signs included.", place, TOLERANCE)
     unsettled = "" if len(pairs) else "No two records are one step apart."
+    unsettled = unsettled or ("" if finding.true or float(error.amax()) > _told(rho) else UNTOLD)
     return decide("K-5.2", finding, hypotheses, unsettled=unsettled)

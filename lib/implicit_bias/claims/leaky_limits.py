@@ -7,30 +7,36 @@ Each check takes a run of descent and, if there is one, the flow that goes on fr
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from ..data import from_gram, orthogonal
+from .._checks import positive
+from ..data import Dataset, from_gram, orthogonal
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..measures import class_stable_rank
 from ..network import TwoLayer, leaky_relu, relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
+from .clocks import conditions_of_K
 from .common import fitted_rate, limit
-from .long_runs import LongRun, long_run, setting_of_K
+from .long_runs import LongRun, long_run
 from .patterns import CHAPTER, live
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
 __all__ = [
+    "decade_short",
     "loss_rate",
     "margins_equalise",
     "neuron_norms",
     "norms_grow",
     "paper_exponent",
     "rank_goes_to_one",
+    "read_limit",
+    "start_left",
     "wright_margin",
 ]
 
@@ -39,6 +45,8 @@ FLOW_ERROR = 1e-7
 
 EXPLAINED = 0.2
 """Limits in log t are read only where ``‖W(0)‖`` is at most this share of what training has added."""
+
+FINITE = "A finite run refutes no limit:"
 
 
 def wright_margin(start: Tensor, rate: Tensor, time: Tensor) -> Tensor:
@@ -58,11 +66,32 @@ def neuron_norms(run: LongRun) -> Tensor:
     return run.nets.weight_gram().diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
 
 
-def _start_left(run: LongRun) -> str:
+def start_left(run: LongRun) -> str:
     """A sentence when the start still shows in the norms, so that limits in log t cannot be read yet."""
     added = (run.nets.weights[-1] - run.initial.weights).norm()
     left = float(run.initial.frobenius() / added.clamp_min(1e-300))
     return "" if left <= EXPLAINED else f"The start still shows (‖W(0)‖ is {left:.2g} times what was added):"
+
+
+DECADE = 10 * math.log(2)
+"""Limits in log t are read from here on: log t has gone through a decade since step 2."""
+
+
+def decade_short(clock: Tensor) -> str:
+    """A sentence when log t, recorded at ``clock`` (T,), has not come to :data:`DECADE`, or has fewer than three
+    records in its last decade.
+    """
+    if clock.numel() and float(clock[-1]) >= DECADE and int((clock >= clock[-1] / 10).sum()) >= 3:
+        return ""
+    return "The run shows no decade of log t:"
+
+
+def read_limit(clock: Tensor, error: Tensor, what: str, law: float = 1.0, floor: float = 1e-9) -> tuple[Finding, str]:
+    """:func:`~.common.limit` in log t, for as few records as there may be; open until a decade of log t is seen."""
+    if clock.numel() < 3:
+        return Finding(math.nan, f"{what} is seen at {clock.numel()} records past step 2."), "The run is too short."
+    finding, unsettled = limit(clock, error, what, "log t", law, floor)
+    return finding, decade_short(clock) or unsettled
 
 
 # -- instances -------------------------------------------------------------------------------------------------------
@@ -81,17 +110,22 @@ def dead() -> tuple[Trajectory]:
     """ReLU with every neuron inactive on every sample: no gradient, the loss stays at log 2."""
     data = orthogonal(2)
     a = torch.tensor([0.5, 0.5, -0.5, -0.5], dtype=torch.float64)
-    net = TwoLayer(-data.x.sum(0).expand(4, -1), a, relu())
+    net = TwoLayer(-0.1 * data.x.sum(0).expand(4, -1), a, relu())
     return (gradient_descent(net, data, 1.0, 1000, record=log_spaced(1000, 40)),)
 
 
 @cache
-def with_relu() -> tuple[Trajectory, Trajectory]:
-    """ReLU on orthogonal data: some neurons die, and the stable rank of a class stays above 1."""
-    data = orthogonal(4)
-    net = TwoLayer.init(data, 16, 16, relu(), 1e-3, output="1/m", seed=0)
-    descent = gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60))
-    return descent, gradient_flow(descent.final, data, 300.0)
+def triangle() -> tuple[Trajectory]:
+    """Three positive samples at angles of 120°: each pulls some neurons to itself, and the rows of their class stay
+    apart.
+    """
+    x = torch.zeros(4, 4, dtype=torch.float64)
+    for k in range(3):
+        x[k, 0], x[k, 1] = math.cos(2 * math.pi * k / 3), math.sin(2 * math.pi * k / 3)
+    x[3, 2] = 1.0
+    data = Dataset(x, torch.tensor([1.0, 1.0, 1.0, -1.0]))
+    net = TwoLayer.init(data, 6, 6, leaky_relu(0.1), 1e-2, output="1/m", seed=0)
+    return (gradient_descent(net, data, 1.0, 20_000, record=log_spaced(20_000, 60)),)
 
 
 @cache
@@ -114,28 +148,32 @@ def carried() -> tuple[Trajectory, Trajectory]:
     "Theorem 4.1, first item",
     chapter=CHAPTER,
     positive=live,
-    negative=with_relu,
+    negative=opposed,
     rules={"run": (DESCENT, FLOW)},
 )
 def norms_grow(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
 ) -> Verdict:
     """K-4.1.a: the power of log t with which each neuron's norm grows over the last decade of log t, and the range of
-    ``‖w_{j,r}‖/log t`` there. True for powers within a factor of 2 of 1.
+    ``‖w_{j,r}‖/log t`` there. Seen where all powers are within a factor of 2 of 1, the decade is complete, and what was
+    added outweighs the start; else undecided.
     """
     joined = long_run(run, flow)
+    hypotheses = conditions_of_K(joined, scale, C, delta)
     late = joined.late
     clock, norms = joined.log_step[late], neuron_norms(joined)[late]
+    if clock.numel() < 3:
+        return decide("K-4.1.a", Finding(math.nan, "too few records past step 2 to read a power."), hypotheses)
     powers = torch.tensor([fitted_rate(clock, 1 / column) for column in norms.T.clamp_min(1e-300)])
-    worst = int((powers - 1).abs().argmax())
+    worst = int((powers.nan_to_num(nan=math.inf) - 1).abs().argmax())
     power, ratio = float(powers[worst]), norms[-1] / clock[-1]
-    slack = min(power / 0.5, 2 / power) if power > 1e-9 else 0.0  # below, rounding
+    slack = min(max(power, 0.0) / 0.5, 2 / power) if power > 1e-9 or math.isnan(power) else 0.0  # below, rounding
     low, high = float(ratio.min()), float(ratio.max())
     why = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1), and ‖w‖/log t is between {low:.3g} and "
     why += f"{high:.3g} at log t = {float(clock[-1]):.4g}."
     finding = Finding(slack, why, f"neuron {worst}", {"power": power, "low": low, "high": high})
-    unsettled = "" if finding.true else _start_left(joined)
-    return decide("K-4.1.a", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+    unsettled = decade_short(clock) or start_left(joined) or ("" if finding.true else FINITE)
+    return decide("K-4.1.a", finding, hypotheses, unsettled=unsettled)
 
 
 @register(
@@ -145,34 +183,36 @@ def norms_grow(
     "Theorem 4.1, second item",
     chapter=CHAPTER,
     positive=live,
-    negative=with_relu,
+    negative=triangle,
     rules={"run": (DESCENT, FLOW)},
 )
 def rank_goes_to_one(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
 ) -> Verdict:
     """K-4.1.b: the larger of the two gaps ``StableRank(W_j) - 1`` against log t; the paper's law is 1/log t, S-3 says
-    1/log² t.
+    1/log² t. With one neuron of a sign, or in one dimension, a rank of 1 says nothing.
     """
     joined = long_run(run, flow)
     late = joined.late
     gap = (class_stable_rank(joined.nets)[late] - 1).amax(-1)
-    finding, unsettled = limit(joined.log_step[late], gap, "the larger StableRank(W_j) - 1", "log t", law=1.0)
-    unsettled = unsettled or ("" if finding.true else _start_left(joined))
-    return decide("K-4.1.b", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+    finding, unsettled = read_limit(joined.log_step[late], gap, "the larger StableRank(W_j) - 1")
+    if max(joined.initial.m_pos, joined.initial.m_neg) == 1 or joined.data.ambient_dim == 1:
+        finding = replace(finding, says_nothing="a matrix of one row or one column has rank 1.")
+    unsettled = unsettled or ("" if finding.true else start_left(joined) or FINITE)
+    return decide("K-4.1.b", finding, conditions_of_K(joined, scale, C, delta), unsettled=unsettled)
 
 
 def paper_exponent(run: LongRun, c: float = 1.0) -> float:
     """``(1-s)/(1+s)``, ``s = c γ⁻² R_min⁻² p n``: the power of 1/t that the theorem promises for the loss."""
     leak = float(torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64).max())
-    if leak == 0:
+    if leak == 0 or float(run.data.p) == 0:
         return 1.0
-    s = c * float(run.data.p) * run.data.n / (leak**2 * float(run.data.R_min) ** 2)
-    return (1 - s) / (1 + s)
+    s = c * float(run.data.p) * run.data.n / (leak**2 * float(run.data.R_min) ** 2) if run.data.R_min > 0 else math.inf
+    return (1 - s) / (1 + s) if s < math.inf else -1.0
 
 
-RESOLUTION = 0.01
-"""A power this close below the expected one, read over one decade of t, may still rise to it."""
+SEEN = math.log(100)
+"""A power of 1/t is read where log t has come this far: a decade of t after the first one."""
 
 
 @register(
@@ -194,26 +234,37 @@ def loss_rate(
     C: float = 1.0,
     delta: float = 0.01,
 ) -> Verdict:
-    """K-4.1.c: the power of 1/t in the loss over the last decade of t against the theorem's, for its constant ``c``
-    (left open in the paper). S-2 says that it is 1 for every p.
+    """K-4.1.c: the power of 1/t in the loss over the last decade of t (of log t along a flow) against the theorem's,
+    for its constant ``c`` (left open in the paper). No finite run refutes an O(): a smaller power is undecided, and
+    where ``s ≥ 1`` the theorem promises nothing. S-2 says that the power is 1 for every p.
     """
+    positive(c, "c")
     joined = long_run(run, flow)
-    # A decade of log t along a flow, and of t where that is all there is.
-    clock = joined.log_step
-    late = clock >= max(float(clock[-1]) / 10, float(clock[-1]) - math.log(10) if flow is None else -math.inf)
-    t, log_loss = clock[late] - clock[late].mean(), joined.log_loss[late]
-    power = float(-(t * log_loss).sum() / (t * t).sum()) if int(late.sum()) > 2 else math.nan
+    hypotheses = conditions_of_K(joined, scale, C, delta)
     wanted = paper_exponent(joined, c)
-    numbers = {"power": power, "exponent": wanted}
+    power, clock = _power_of_loss(joined, flow is None)
     promise = f"t^-{wanted:.5f}" if wanted > 0 else "nothing, as s ≥ 1"
-    why = f"L falls like t^-{max(power, 0.0):.5f}; the theorem promises {promise}."
+    why = f"L falls like t^-{max(power, 0.0):.5f} up to log t = {clock:.4g}; the theorem promises {promise}."
     close = abs(power - wanted) <= 1e-9  # equal to rounding
-    slack = math.inf if wanted <= 0 else 1.0 if close else (power if power > 1e-9 else 0.0) / wanted
-    slack = 0.0 if math.isnan(slack) else slack
-    near = 1 - RESOLUTION <= slack < 1
-    unsettled = "The run is too short to tell the two powers apart:" if near or math.isnan(power) else ""
-    finding = Finding(slack, why, f"log t = {float(clock[-1]):.4g}", numbers)
-    return decide("K-4.1.c", finding, setting_of_K(joined, scale, C, delta), unsettled=unsettled)
+    slack = math.inf if wanted <= 0 else 1.0 if close else power / wanted if not power <= 1e-9 else 0.0
+    silent = "" if wanted > 0 else f"s ≥ 1 at c = {c:g}."
+    finding = Finding(slack, why, f"log t = {clock:.4g}", {"power": power, "exponent": wanted}, silent)
+    unsettled = "The run is too short to read a power:" if math.isnan(power) or clock < SEEN else ""
+    return decide("K-4.1.c", finding, hypotheses, unsettled=unsettled or ("" if finding.true else FINITE))
+
+
+def _power_of_loss(run: LongRun, alone: bool) -> tuple[float, float]:
+    """Minus the slope of log L in log t late in the run, NaN with fewer than three records there; and the last log t.
+
+    Late is the last decade of log t, and of t too where a run is ``alone``.
+    """
+    clock = run.log_step
+    last = float(clock[-1])
+    late = clock >= (max(last / 10, last - math.log(10)) if alone else last / 10)
+    if int(late.sum()) < 3:
+        return math.nan, last
+    t = clock[late] - clock[late].mean()
+    return float(-(t * run.log_loss[late]).sum() / (t * t).sum()), last
 
 
 @register(
@@ -229,13 +280,16 @@ def loss_rate(
 def margins_equalise(
     run: Trajectory, flow: Trajectory | None = None, *, scale: float | None = None, C: float = 1.0, delta: float = 0.01
 ) -> Verdict:
-    """K-4.1.d: ``max/min - 1`` of the margins against log t, expected like ``log(λ_max/λ_min)/log t``."""
+    """K-4.1.d: ``max/min - 1`` of the margins against log t, expected like ``log(λ_max/λ_min)/log t``; of one sample it
+    says nothing.
+    """
     joined = long_run(run, flow)
     q = joined.margins
-    late = joined.late & (q.amin(-1) > 0)
-    hypotheses = setting_of_K(joined, scale, C, delta)
-    if int(late.sum()) < 3:
-        return decide("K-4.1.d", Finding(0.0, "some margin is not positive at the end."), hypotheses)
+    late = joined.late & (q.amin(-1) > 0) & (q[-1] > 0).all()
     gap = q[late].amax(-1) / q[late].amin(-1) - 1
-    finding, unsettled = limit(joined.log_step[late], gap, "max/min of the margins, minus 1,", "log t", 1.0, FLOW_ERROR)
+    what = "max/min of the margins, minus 1,"
+    finding, unsettled = read_limit(joined.log_step[late], gap, what, floor=FLOW_ERROR)
+    if joined.data.n == 1:
+        finding = replace(finding, says_nothing="there is one margin.")
+    hypotheses = conditions_of_K(joined, scale, C, delta)
     return decide("K-4.1.d", finding, hypotheses, unsettled=unsettled)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._checks import as_float_tensor, fail, numbers, positive, positive_int
+from .._checks import as_float_tensor, fail, finite, numbers, positive, positive_int
 from ..hypotheses import Hypothesis
 from .common import _fact
 from .registry import register
@@ -107,12 +107,12 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     t ≥ 1 (all of t with ``sign=-1``, the statement as the main text prints it).
     """
     x = as_float_tensor(x, "x").double()
-    if x.ndim < 1 or x.shape[0] < 2:
-        fail("x", "a sequence of at least two numbers, time first", tuple(x.shape))
+    if x.ndim < 1 or x.shape[0] < 2 or not x.numel():
+        fail("x", "a sequence of at least two numbers, time first", f"shape {tuple(x.shape)}")
+    finite(x, "x")
     if sign not in (1, -1):
         fail("sign", "1, or -1 for the statement as printed", sign)
-    _check_constants(C1, C2)
-    C1, C2 = (torch.as_tensor(c, dtype=torch.float64) for c in (C1, C2))
+    C1, C2 = _constants(C1, C2, x.shape[1:])
     step, unit = x[1:] - x[:-1], torch.exp(-x[:-1])
     blur = ROUNDING * (1 + x[1:].abs())
     start = _fact("start", "x_t ≥ 0", bool((x >= 0).all()))
@@ -120,21 +120,30 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     fast = Hypothesis("steps above", "x_{t+1} - x_t ≤ C2 e^{-x_t}", C2 * unit + blur, step.clamp_min(0))
     t = torch.arange(x.shape[0], dtype=torch.float64).reshape(-1, *(1,) * (x.ndim - 1))
     low, high = log_bounds(x[0], C1, C2, t, sign)
-    gap = torch.minimum(x - low, high - x) + ROUNDING * (1 + x.abs())
-    gap = gap if sign < 0 else gap[1:]
-    slack, place = worst_of(gap.reshape(gap.shape[0], -1).amin(-1).exp(), "t =")
-    place = f"t = {int(place.split()[-1]) + (sign > 0)}"
+    first = 0 if sign < 0 else 1
+    gap = (torch.minimum(x - low, high - x) + ROUNDING * (1 + x.abs()))[first:]
+    tightest = gap.reshape(gap.shape[0], -1).amin(-1)
+    slack, place = float(tightest.min().exp()), f"t = {int(tightest.argmin()) + first}"
     why = f"over {x.shape[0] - 1} steps, e^x is tightest at {place}, a factor {slack:.4f} inside the bounds."
     if slack < 1:
-        why = f"at {place}, e^x is outside the bounds by a factor {1 / slack:.3g}."
-    last = (x[-1] - torch.log(torch.tensor(float(x.shape[0] - 1), dtype=torch.float64))).exp()
+        why = f"at {place}, e^x is outside the bounds by a factor {1 / max(slack, 1e-300):.3g}."
+    last = (x[-1] - math.log(x.shape[0] - 1)).exp()
     numbers_seen = {"C_low": float(last.min()), "C_high": float(last.max())}
     return decide("K-5.3", Finding(slack, why, place, numbers_seen), (start, slow, fast))
 
 
-def _check_constants(C1: object, C2: object) -> None:
-    positive(C1, "C1")
-    positive(C2, "C2")
+def _constants(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """``0 < C1 ≤ C2``, each one number or one for each sequence."""
+    pair = []
+    for value, name in ((C1, "C1"), (C2, "C2")):
+        positive(value, name)
+        value = numbers(value, name)
+        if value.numel() == 0 or value.ndim and tuple(value.shape) != tuple(shape):
+            fail(name, f"one number, or one for each sequence {tuple(shape)}", f"shape {tuple(value.shape)}")
+        pair.append(value)
+    if not bool((pair[0] <= pair[1]).all()):
+        fail("C1", "at most C2", f"C1 = {C1}, C2 = {C2}")
+    return pair[0], pair[1]
 
 
 # -- H.4 -------------------------------------------------------------------------------------------------------------
@@ -143,7 +152,13 @@ def _check_constants(C1: object, C2: object) -> None:
 def log_ratio(a: float | Tensor, b: float | Tensor, t: Tensor) -> Tensor:
     """``log(1 + at)/log(1 + bt)``, which runs from a/b at t = 0 to 1 at infinity."""
     a, b, t = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b, t))
-    return torch.log1p(a * t) / torch.log1p(b * t)
+    return _log1p(a, t) / _log1p(b, t)
+
+
+def _log1p(a: Tensor, t: Tensor) -> Tensor:
+    """``log(1 + at)``, also where the product overflows."""
+    product = a * t
+    return torch.where(product.isinf(), a.log() + t.log(), product.log1p())
 
 
 def _times() -> Tensor:
@@ -161,15 +176,13 @@ def _times() -> Tensor:
 )
 def ratio_rises(a: float | Tensor, b: float | Tensor, t: Tensor) -> Verdict:
     """K-H.4 at numbers ``a``, ``b`` (or tensors (...) of them) and increasing times ``t`` (T,) above 0: the least
-    factor from one time to the next.
+    factor from one time to the next, to a relative 1e-12. A ratio that moves by less over all times is undecided.
     """
-    positive(a, "a")
-    positive(b, "b")
+    a, b = _rates(a, b)
     positive(t, "t")
     t = numbers(t, "t")
     if t.ndim != 1 or t.numel() < 2 or not bool((t.diff() > 0).all()):
-        fail("t", "at least two increasing times", tuple(t.shape))
-    a, b = torch.broadcast_tensors(numbers(a, "a"), numbers(b, "b"))
+        fail("t", "at least two increasing times", f"shape {tuple(t.shape)}")
     f = log_ratio(a, b, t.reshape(-1, *(1,) * a.ndim))
     factor = f[1:] / f[:-1] * (1 + ROUNDING)
     slack, _ = worst_of(factor, "")
@@ -177,4 +190,19 @@ def ratio_rises(a: float | Tensor, b: float | Tensor, t: Tensor) -> Verdict:
     why = f"from t = {float(t[0]):.1g} to {float(t[-1]):.1g} it goes from {float(f[0].min()):.4f} to"
     why = f"{why} {float(f[-1].min()):.4f}, and each step multiplies it by at least {min(slack, 1.0):.6f}."
     order = Hypothesis("order", "b > a > 0", b, a.nextafter(torch.full_like(a, math.inf)))
-    return decide("K-H.4", Finding(slack, why, f"t = {float(t[k]):.3g}"), (order,))
+    still = slack >= 1 and bool((f[-1] / f[0] <= 1 + 10 * ROUNDING).any())
+    finding = Finding(math.nan if still else slack, why, f"t = {float(t[k]):.3g}")
+    return decide("K-H.4", finding, (order,), unsettled="It rises by less than rounding:" if still else "")
+
+
+def _rates(a: object, b: object) -> tuple[Tensor, Tensor]:
+    """Two positive numbers, or tensors of them that fit each other."""
+    for value, name in ((a, "a"), (b, "b")):
+        positive(value, name)
+        if numbers(value, name).numel() == 0:
+            fail(name, "at least one number", "none")
+    a, b = numbers(a, "a"), numbers(b, "b")
+    try:
+        return torch.broadcast_tensors(a, b)
+    except RuntimeError:
+        return fail("b", f"one number, or a shape that fits a's {tuple(a.shape)}", f"shape {tuple(b.shape)}")

@@ -1,5 +1,4 @@
-r"""What the claims on long runs share: descent joined with the flow that goes on from it, ordered patterns, and K's
-setting.
+r"""What the claims on long runs share: descent joined with the flow that goes on from it, and ordered patterns.
 
 ``a_j`` has the sign ``j = ±1`` of a neuron's class. *Ordered* means ``j y_i ⟨w_{j,r}, x_i⟩ > 0`` for all neurons and
 samples. Time is counted in descent steps; a flow that goes on from a descent counts as steps of the same size.
@@ -15,18 +14,16 @@ from torch import Tensor
 
 from .._checks import fail
 from ..data import Dataset
-from ..hypotheses import H_K4_1, Hypothesis
+from ..losses import Loss
 from ..measures import networks
 from ..network import TwoLayer
-from ..trajectory import Trajectory
-from .common import _fact
-from .kkt_items import leak_of
+from ..trajectory import FLOW, Trajectory
 
-__all__ = ["KINK", "LongRun", "at_kink", "disorder", "long_run", "ordered", "right", "setting_of_K"]
+__all__ = ["KINK", "LongRun", "at_kink", "disorder", "long_run", "ordered", "right"]
 
 KINK = 1e-6
-"""Preactivations smaller than this, relative to the network's largest, count as sitting at their kink: they have no
-sign to speak of.
+"""Preactivations smaller than this, relative to the largest of their sample, count as sitting at their kink: they have
+no sign to speak of.
 """
 
 
@@ -38,7 +35,7 @@ def disorder(net: TwoLayer, data: Dataset) -> Tensor:
 def at_kink(net: TwoLayer, data: Dataset) -> Tensor:
     """Which preactivations (..., m, n) sit at their kink, up to :data:`KINK`."""
     z = net.preactivations(data.x).abs()
-    return z <= KINK * z.amax((-2, -1), keepdim=True)
+    return z <= KINK * z.amax(-2, keepdim=True)
 
 
 def right(net: TwoLayer, data: Dataset) -> Tensor:
@@ -67,6 +64,7 @@ class LongRun:
     log_loss: Tensor
     margins: Tensor
     step_size: float | None
+    loss: Loss
 
     def at(self, index: int) -> TwoLayer:
         """The network at a recorded time."""
@@ -97,37 +95,30 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
     for name, part in (("run", run), ("flow", flow)):
         if part is not None and part.log_loss.ndim != 1:
             fail(name, "one run", f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with member(...)")
-    parts = [(networks(run).weights, run.log_loss, run.margins)]
     step = None if run.step_size is None else float(torch.as_tensor(run.step_size).max())
     clock = run.log_time if run.step is None else run.step.double().log()
+    parts = [(networks(run).weights, run.log_loss, run.margins)]
     if flow is not None:
-        if flow.s is None or step is None:
-            fail("flow", "a run of gradient_flow after one of gradient_descent", "something else")
-        if not torch.allclose(flow.initial.weights, run.final.weights, rtol=1e-9):
-            fail("flow", "a run that starts where the descent ended", "another start")
+        _goes_on(run, flow)
         parts.append((networks(flow).weights[1:], flow.log_loss[1:], flow.margins[1:]))
         clock = torch.cat([clock, torch.logaddexp(clock[-1], flow.log_time[1:] - math.log(step))])
     weights, log_loss, margins = (torch.cat(pieces) for pieces in zip(*parts))
     nets = replace(run.initial, weights=weights)
-    return LongRun(run.data, run.initial, nets, clock, log_loss, margins, step)
+    return LongRun(run.data, run.initial, nets, clock, log_loss, margins, step, run.loss)
 
 
-def setting_of_K(run: LongRun, scale: float | None, C: float, delta: float) -> tuple[Hypothesis, ...]:
-    """K's network and the conditions of Theorem 4.1; without ``scale``, σ₀ is read off ``‖W(0)‖_F``. A flow has step
-    size 0.
-    """
-    net, data = run.initial, run.data
-    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
-    even = bool((net.positive.sum(-1) * 2 == net.m).all())
-    unit = even and bool(((net.a.abs() * (net.m // 2) - 1).abs() < 1e-6).all())
-    if scale is None:
-        scale = float(net.frobenius()) / math.sqrt(net.m * data.ambient_dim)
-    # A flow is the limit of small steps, so that part holds with any slack.
-    step = run.step_size or 1e-300
-    conditions = H_K4_1(data, leak_of(net), max(net.m // 2, 1), step, scale, C, delta)
-    return (
-        _fact("activation", "leaky ReLU with γ in (0, 1)", leaky),
-        _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
-        conditions,
-    )
+def _goes_on(run: Trajectory, flow: Trajectory) -> None:
+    """Refuse a flow that is not the continuation of ``run``."""
+    if flow.rule != FLOW or run.step is None:
+        fail("flow", "a run of gradient_flow after one of gradient_descent", f"{flow.rule} after {run.rule}")
+    if flow.loss.name != run.loss.name:
+        fail("flow", f"a run on the {run.loss.name} loss, like the descent", f"one on the {flow.loss.name} loss")
+    same = torch.equal(flow.data.x, run.data.x) and torch.equal(flow.data.y, run.data.y)
+    if not same:
+        fail("flow", "a run on the data of the descent", "one on other data")
+    end, start = run.final, flow.initial
+    kind = end.activation.name == start.activation.name and end.activation.gamma == start.activation.gamma
+    if not kind or not torch.equal(end.a, start.a):
+        fail("flow", "a run of the descent's network", "one with another activation or second layer")
+    if not float((start.weights - end.weights).norm()) <= 1e-9 * float(end.weights.norm()):
+        fail("flow", "a run that starts where the descent ended", "another start")
