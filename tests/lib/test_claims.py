@@ -200,6 +200,20 @@ def test_no_random_data_lose_a_sign_before(gamma, kappa, n):
     assert bool((found.candidate_signs(found._random_data(n, p, 500, stream), gamma, kappa) > 0).all())
 
 
+@pytest.mark.parametrize("gamma, kappa, n", [case for case in GRID if case[2] <= 10])
+def test_no_multiplier_of_random_data_exceeds_the_proved_bound(gamma, kappa, n):
+    P = 0.6
+    stream = torch.Generator().manual_seed(n)
+    data = found._random_data(n, P / (n - 1), 500, stream)
+    K = ib.margin.kkt_matrix(data, 1.0, kappa, gamma)
+    lam = torch.linalg.solve(K, torch.ones(500, n, 1, dtype=torch.float64)).squeeze(-1)
+    largest = lam.amax(-1)[(lam >= 0).all(-1)] * data.R_min[(lam >= 0).all(-1)] ** 2
+    bound = (1 + kappa) / ((kappa + gamma**2) * (1 - P))
+    assert len(largest) and float(largest.max()) <= bound * (1 + 1e-12)
+    attained = solve(found.worst_data(n, P / (n - 1), "high"), gamma, kappa)
+    assert float(attained.min()) == pytest.approx(bound) == float(attained.max())
+
+
 def test_safe_zone_of_all_kkt_points_lies_between_hypothesis_and_break():
     for gamma, kappa, n in GRID:
         assert (

@@ -136,8 +136,9 @@ def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     """Where each part of items 1 to 3 first breaks, over all data with ``n`` samples and all ratios of norms (S-5).
 
     ``sign`` is the root of ``Nγ(1+κ)p² + [N(1-γ²) + (N-1)γ(κ+γ²)]p = γ(κ+γ²)``, ``N = n-1``. ``sign``, ``zero`` and
-    ``high`` are proved sharp while the multipliers are positive; ``low`` is the smaller of two families' and was only
-    measured to be the least.
+    ``high`` are proved sharp, ``sign`` while the multipliers are positive, ``high`` (from ``λ_k ≤ 1/(A_min(1-P))``,
+    ``A_min = (κ+γ²)/(1+κ)``) while the signs are right; ``low`` is the smaller of two families' and was only measured
+    to be the least.
     """
     _number("gamma", gamma, "0 < gamma < 1", lambda value: 0 < value < 1)
     _number("kappa", kappa, "0 < kappa <= 1", lambda value: 0 < value <= 1)

@@ -80,7 +80,8 @@ def leaning_far() -> tuple[Trajectory, Trajectory]:
 @register(
     "S-2",
     "The loss constant",
-    "η t L(t) → ‖W*‖_F² = 1ᵀK⁻¹1 once the pattern is fixed, for every p: the rate is 1/t always.",
+    "η t L(t) → ‖W*‖_F² once the pattern is fixed and if L → 0, for every p: the rate is 1/t. ‖W*‖_F² = 1ᵀK⁻¹1 where "
+    "every sample is a support vector.",
     "found here; proof in the chapter",
     chapter=CHAPTER,
     positive=leaning_far,
@@ -203,8 +204,8 @@ def inside_box(run: LongRun, start: int, bounds: Sandwich) -> float:
 @register(
     "S-3",
     "The rank goes to one like 1/log² t",
-    "StableRank(W_j) - 1 is of order 1/log² t: ‖W_j‖_F² - ‖W_j‖_2² stays between two constants set at the freezing "
-    "time, while ‖W_j‖_2² grows like log² t.",
+    "StableRank(W_j) - 1 is of order 1/log² t for m ≥ 2 (at m = 1 it is 0): ‖W_j‖_F² - ‖W_j‖_2² stays between two "
+    "constants set at the freezing time, while ‖W_j‖_2² grows like log² t.",
     "found here; proof in the chapter",
     chapter=CHAPTER,
     positive=live,

@@ -19,7 +19,7 @@ __all__ = ["printed_invariant_fails"]
     "S-10",
     "Proposition E.10 is false as printed",
     "With H where F-E.10 needs max(1,H), its hypotheses hold on an instance (n = 2, γ = 0.9995, α = 39.9) where one "
-    "step takes the exponential loss ratio from 9.98 past ρ = 10.005, to about 350.",
+    "step takes the exponential loss ratio from 9.98 past ρ = 5/c + 5 = 10.0025, to about 350.",
     "found here; counterexample in the chapter",
     chapter="loss_ratio",
     positive=counterexample,

@@ -123,8 +123,8 @@ def _uneven() -> tuple[Trajectory, TwoLayer]:
 @register(
     "K-F.3",
     "Rank two",
-    "On orthogonal data with equal norms and balanced classes, W_j/log t → A, so StableRank(W_j) → 2 ± o(1) as m, n → "
-    "∞, and that of the whole matrix ends in [16/9 - o(1), 9 + o(1)].",
+    "On orthogonal data with equal norms, balanced classes and no S_i(0) empty, W_j/log t → A, so StableRank(W_j) → "
+    "2 ± o(1) as m, n → ∞, and that of the whole matrix ends in [16/9 - o(1), 9 + o(1)].",
     "Lemma F.3 (with the norms that its proof takes)",
     chapter="orthogonal",
     positive=_equal,

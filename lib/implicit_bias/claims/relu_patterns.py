@@ -175,7 +175,8 @@ def moved_rank(run: Trajectory) -> Tensor:
 @register(
     "K-4.3.a",
     "The stable rank stays bounded",
-    "limsup StableRank(W_j(t)) ≤ c, a constant that does not depend on n, m or p.",
+    "limsup StableRank(W_j(t)) ≤ c. What is proved here has c = 63 at R = 1 and equal classes, and grows with the "
+    "ratio of class sizes; for n ≤ c it says nothing.",
     "Theorem 4.3",
     chapter=CHAPTER,
     positive=_run,
