@@ -25,13 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ._checks import fail
 from .data import Dataset
 from .flow_limits import FARTHEST, contradiction, crossings_allowed, one_number, record_grid, seconds
-from .flow_rough import Passage, rough_flow
+from .flow_rough import rough_flow
 from .flow_watch import Watch
 from .losses import Loss
 from .network import TwoLayer
@@ -383,16 +384,23 @@ class _Flow:
     def go_across(self, targets: list[float], recorder: Recorder, log_time: list[Tensor], seen: list[float]) -> None:
         """The rest of the run, without stopping at crossings."""
         # Those that stalled before are at a critical point, and stall again.
-        passage: Passage = rough_flow(self.problem, self.here.c, self.here.tL, targets, self.watch)
-        self.resolution, self.late = passage.apart, passage.late
-        self.stalled = passage.stalled
-        last = min(int(passage.reached.max()), len(targets) - 1)
-        for k in range(last + 1):
-            self.clock = passage.clock[k]
-            flat = torch.cat([self.here.z.flatten(1), passage.tL[k][:, None], passage.states[k].flatten(1)], dim=1)
+        passages = rough_flow(self.problem, self.here.c, self.here.tL, targets, self.watch)
+        self.resolution = max(one.apart for one in passages)
+        self.late = any(one.late for one in passages)
+        self.stalled = torch.tensor([one.stalled for one in passages], device=self.clock.device)
+        reached = max(one.reached for one in passages)
+        for k in range(min(reached + 1, len(targets))):
+            self.clock = self.gathered([one.clock[k] for one in passages])
+            tL = self.gathered([one.tL[k] for one in passages])
+            states = self.gathered([one.states[k] for one in passages])
+            flat = torch.cat([self.here.z.flatten(1), tL[:, None], states.flatten(1)], dim=1)
             self.here = self.here.like(flat)
             self.record(recorder, log_time)
-            seen.append(targets[k] if bool((passage.reached > k).any()) else float(self.clock.max()))
+            seen.append(targets[k] if k < reached else float(self.clock.max()))
+
+    def gathered(self, parts: list) -> Tensor:
+        """Numbers or arrays of all runs, as one tensor beside the others."""
+        return torch.as_tensor(np.stack(parts), dtype=torch.float64, device=self.clock.device)
 
     def contradicted(self, until: float) -> bool:
         """Whether the run is asked to go where the data let no network go."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ._checks import fail, numbers
@@ -62,32 +63,64 @@ def crossings_allowed(problem: Problem) -> float:
     others = gram.abs().sum(-1) - size.abs()
     if bool((others < size).all()):
         return math.inf
-    return max(100.0, 4e7 / (problem.a.shape[-2] * gram.shape[-1] ** 2))
+    return max(30.0, 4e7 / (problem.a.shape[-2] * gram.shape[-1] ** 2))
 
 
 def contradiction(problem: Problem) -> tuple[float, str] | None:
-    """A bound on the clock, and why, when two samples (or one) contradict every network; None when none is seen.
+    """A bound on the clock, and why, when samples contradict every network; None when none is seen.
 
-    Rows ``x_i = c x_j`` (c > 0; c = 1 where the activation is not homogeneous) have outputs of one sign, and labels
-    that differ make one margin at most 0. So ``L ≥ ℓ(0)/n``. A zero row has margin 0 where ``φ(0) = 0``.
+    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is not homogeneous), have outputs
+    ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``, which is convex in the one number
+    ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The groups' costs add up to a lower bound of ``n L``.
     """
     x, y = problem.span.x, problem.y.squeeze(-2)
     x, y = (x, y) if x.ndim == 3 else (x[None], y.reshape(1, -1))
-    at_zero = float(problem.loss.value(torch.zeros((), dtype=torch.float64)))
-    ceiling = math.log(x.shape[-2] / at_zero)
-    length = x.norm(dim=-1, keepdim=True)
-    origin = problem.activation.value(torch.zeros(1, 1, 1, dtype=x.dtype, device=x.device))
-    if bool((length == 0).any()) and bool((origin == 0).all()):
-        _, i, _ = (length == 0).nonzero()[0].tolist()
-        return ceiling, f"the loss cannot tend to 0, because row {i} is zero and its margin stays 0"
-    unit = x / length.clamp_min(1e-300)
+    runs = max(len(x), len(y))
+    found = [_contradicted(problem, x[k % len(x)].cpu(), y[k % len(y)].cpu()) for k in range(runs)]
+    # A batch can go where its freest run goes.
+    return None if None in found else max(found)
+
+
+def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] | None:
+    """:func:`contradiction` for one data set (n, d)."""
+    length = x.norm(dim=-1)
+    unit = x / length.clamp_min(1e-300)[:, None]
     near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist") <= SAME
     if not problem.activation.homogeneous:
-        near &= (length - length.mT).abs() <= SAME * length
-    against = near & (y.unsqueeze(-1) * y.unsqueeze(-2) < 0)
-    if not bool(against.any()):
+        near &= (length[:, None] - length).abs() <= SAME * length
+    silent = (length == 0) & bool(problem.activation.value(torch.zeros(1, 1, dtype=x.dtype)) == 0)
+    near &= ~silent & ~silent[:, None]
+    against = near & (y[:, None] * y < 0)
+    least = float(silent.sum()) * _loss(problem, 0.0)
+    left = against.any(-1)
+    for i in range(len(x)):
+        if left[i]:
+            least += _least_cost(problem, y[near[i]], length[near[i]] / length[i])
+            left &= ~near[i]
+    if least == 0:
         return None
-    run, i, j = against.nonzero()[0].tolist()
-    exact = bool((unit[run, i] == unit[run, j]).all())
+    return math.log(len(x) / least), f"the loss cannot tend to 0, because {_culprits(silent, against, unit)}"
+
+
+def _loss(problem: Problem, margin: float) -> float:
+    """``ℓ`` at a margin."""
+    return float(problem.loss.value(torch.tensor(margin, dtype=torch.float64)))
+
+
+def _least_cost(problem: Problem, y: Tensor, sizes: Tensor) -> float:
+    """``min_f Σ_i ℓ(y_i c_i f)`` over one number, for labels of both signs."""
+
+    def cost(output: float) -> float:
+        return float(problem.loss.value(y * sizes * output).sum())
+
+    return float(minimize_scalar(cost, bracket=(-1.0, 1.0), method="brent").fun)
+
+
+def _culprits(silent: Tensor, against: Tensor, unit: Tensor) -> str:
+    """Who contradicts, in words."""
+    if bool(silent.any()):
+        return f"row {int(silent.nonzero()[0])} is zero and its margin stays 0"
+    i, j = against.nonzero()[0].tolist()
+    exact = bool((unit[i] == unit[j]).all())
     rows = f"samples {i} and {j} have " + ("one direction" if exact else f"one direction to {SAME:g}")
-    return ceiling, f"the loss cannot tend to 0, because {rows} and opposite labels"
+    return f"{rows} and opposite labels"
