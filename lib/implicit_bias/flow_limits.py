@@ -88,7 +88,8 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
     near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist") <= SAME
     if not problem.activation.homogeneous:
         near &= (length[:, None] - length).abs() <= SAME * length
-    silent = (length == 0) & bool(problem.activation.value(torch.zeros(1, 1, dtype=x.dtype)) == 0)
+    origin = problem.activation.value(torch.zeros(1, 1, 1, dtype=x.dtype))
+    silent = (length == 0) & bool((origin == 0).all())
     near &= ~silent & ~silent[:, None]
     against = near & (y[:, None] * y < 0)
     least = float(silent.sum()) * _loss(problem, 0.0)

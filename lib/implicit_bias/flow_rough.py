@@ -58,8 +58,9 @@ than this on the clock.
 class Passage:
     """What one run across kinks recorded: at each of T targets the state (T, m, k), the clock (T,), ``t L`` (T,).
 
-    ``reached`` counts the targets it got to; what stands behind them is where it ended. ``stalled`` says that it settled
-    before the last; ``late`` that the time was up. ``apart`` is the distance from a run with steps ``1/FINER`` as long.
+    ``reached`` counts the targets it got to; what stands behind them is where it ended. ``stalled`` says that it
+    settled before the last; ``late`` that the time was up. ``apart`` is the distance from a run with steps ``1/FINER``
+    times as long.
     """
 
     states: np.ndarray
