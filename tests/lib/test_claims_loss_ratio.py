@@ -393,7 +393,7 @@ def test_runs_need_a_step_size(rejects):
     data = ib.data.orthogonal(3)
     flow = ib.gradient_flow(ib.TwoLayer.init(data, 2, 2, SMOOTH, 1e-3), data, 2.0)
     for id in ("F-E.4", "F-E.8", "F-E.10", "F-E.11.b"):
-        with rejects("trajectory", "gradient_descent"):
+        with rejects("trajectory", "gradient descent"):
             ib.claims[id].check(flow)
 
 
