@@ -4,6 +4,7 @@
 #   NB="name ..."   with `make notebooks`: only these
 #   REPO=owner/name with `make address`: the new address
 #   PORT=8000       with `make serve`
+#   ARGS="name ..." with `make mutants`: only these modules
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -29,7 +30,7 @@ export PATH := $(BIN):$(PATH)
 
 say = @printf '\n== %s\n' "$(1)"
 
-.PHONY: help book serve test notebooks figures address clean benchmarks assets build given-venv
+.PHONY: help book serve test notebooks figures address clean benchmarks mutants assets build given-venv
 .PHONY: test-style test-library test-pairs test-notebooks test-browser
 
 # Progress bars would stand in the notebooks' outputs.
@@ -67,6 +68,11 @@ address: ## write the book's address everywhere, or change it with REPO=owner/na
 benchmarks: $(READY) ## time the library against what one would write instead
 	$(call say,Benchmarks)
 	@for file in benchmarks/[a-z]*.py; do echo "-- $$file"; $(PY) $$file || exit 1; done
+
+mutants: $(READY) ## change the library one operator at a time: do the tests see it? (hours; goes on where it stopped)
+	$(call say,Mutants)
+	@$(PY) -c 'import cosmic_ray' 2>/dev/null || { echo "This needs cosmic-ray: $(PY) -m pip install -e '.[mutants]'"; exit 1; }
+	@OMP_NUM_THREADS=1 $(PY) tests/mutants/run.py $(ARGS)
 
 clean: ## remove what make made: .venv, _build, _vendor
 	rm -rf .venv _build _vendor
