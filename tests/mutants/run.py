@@ -5,11 +5,12 @@
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
 cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree and meets the test files that
-``tests.toml`` names for its module, quickest first, until one fails. Runs of different modules can
-go side by side. A mutant is known by its module, operator and
-line of source, not by the line's number: what was learnt of it stays while that module is as it was. A survivor is
-tried again once a test file that concerns it has changed. ``equivalent.toml`` lists mutants that no test can tell
-from the original, each with its reason; ``results.json`` is the record. The exit status is 1 below the SCORE.
+``tests.toml`` names for its module, quickest first, until one fails. Runs of different modules can go side by side.
+
+A mutant is known by its module, operator and line of source, not by the line's number: what was learnt of it stays
+while that module is as it was. A survivor is tried again once a test file that concerns it has changed.
+``equivalent.toml`` lists mutants that no test can tell from the original, each with its reason; ``results.json`` is
+the record. The exit status is 1 below the SCORE.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import fcntl
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -35,8 +37,10 @@ ROOT = HERE.parents[1]
 LIBRARY = Path("lib/implicit_bias")
 RESULTS = HERE / "results.json"
 SEED, PER_MODULE, SCORE = 0, 8, 0.95
-TIMEOUT = (60.0, 5.0)
+TIMEOUT = (20.0, 3.0)
 """Seconds that a test file may always take, and how many times its time on the unchanged library."""
+MEMORY = 6 << 30
+"""Bytes that it may take: a changed loop may never end, and gather numbers all the while."""
 
 PAIRS = "Add_Sub Sub_Add Mul_Div Div_Mul Pow_Mul FloorDiv_Mul Mod_Mul"
 SIGNS = "Lt_LtE LtE_Lt Gt_GtE GtE_Gt Lt_Gt Gt_Lt LtE_GtE GtE_LtE Eq_NotEq NotEq_Eq"
@@ -70,6 +74,13 @@ class Mutant:
 
 def digest(*paths: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
+def write(path: Path, content: dict) -> None:
+    """All of it or nothing, whenever the run is stopped."""
+    part = path.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n")
+    os.replace(part, path)
 
 
 # -- the mutants -------------------------------------------------------------------------------------------------------
@@ -132,7 +143,9 @@ class Bench:
         for part in ("lib", "tests/lib"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        self.seconds: dict[str, float] = {}
+        everything = sorted(path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py"))
+        self.passed = ROOT / "_build" / f"mutants-{digest(*everything)}.json"
+        self.seconds: dict[str, float] = json.loads(self.passed.read_text()) if self.passed.exists() else {}
 
     def path(self, module: str) -> Path:
         return self.folder / LIBRARY / f"{module}.py"
@@ -157,6 +170,7 @@ class Bench:
         """Run in the child, which does not return. What it prints is lost: only its status counts."""
         import pytest
 
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)
         os.dup2(null, 2)
@@ -179,6 +193,8 @@ class Bench:
             if self.run(test, 1200) != "passed":
                 raise RuntimeError(f"{test} fails without any change: a mutant that it 'kills' would say nothing")
             self.seconds[test] = time.monotonic() - start
+            self.passed.parent.mkdir(exist_ok=True)
+            write(self.passed, self.seconds)
             print(f"  {test} passes, {self.seconds[test]:.0f} s", flush=True)
         return sorted(tests, key=self.seconds.__getitem__)
 
@@ -210,9 +226,7 @@ def save(module: str, results: dict[str, dict]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         others = {key: entry for key, entry in load().items() if entry["module"] != module}
         merged = others | {key: entry for key, entry in results.items() if entry["module"] == module}
-        part = RESULTS.with_suffix(".part")
-        part.write_text(json.dumps(dict(sorted(merged.items())), indent=1, ensure_ascii=False) + "\n")
-        os.replace(part, RESULTS)
+        write(RESULTS, merged)
 
 
 def equivalents() -> dict[str, str]:
