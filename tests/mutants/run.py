@@ -104,6 +104,8 @@ def mutants(module: str) -> list[Mutant]:
         places = [place for node in nodes for place in operator(name).mutation_positions(node)]
         for occurrence, place in enumerate(places):
             line = lines[place[0][0] - 1].strip()
+            if "_Mul_" in name and ("*, " in line or line == "*,"):
+                continue  # the star that opens keyword-only arguments
             found.append(Mutant(module, name, line, seen[line], occurrence))
             seen[line] += 1
     return sorted(found, key=Mutant.rank)
