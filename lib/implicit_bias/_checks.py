@@ -121,7 +121,8 @@ def positive_int(value: object, argument: str, *, least: int = 1, most: int = LA
     if not math.isfinite(value) or int(value) != value or value < least:
         fail(argument, expected, _shown(value))
     if int(value) > most:
-        fail(argument, f"{expected} and at most {most:,}", _shown(value))
+        largest = f"{most:,}" if most <= LARGEST_INTEGER else f"{float(most):.0e}"
+        fail(argument, f"{expected} and at most {largest}", _shown(value))
     return int(value)
 
 

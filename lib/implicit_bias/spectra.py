@@ -20,7 +20,7 @@ from .span import chi
 __all__ = ["Spectrum", "autoregressive", "equicorrelated", "isotropic", "power_law", "spectrum_rows"]
 
 
-MOST_DIMENSIONS = 10**300
+MOST_DIMENSIONS = int(1e300)
 """Spectra are known by floating numbers, so a spectrum may have more dimensions than samples can be drawn in."""
 
 CHUNK = 10_000_000
@@ -140,7 +140,7 @@ def autoregressive(d: int, r: float, steps: int = 256) -> Spectrum:
     For large d the eigenvalues are the values at d angles θ spread evenly over (0, π). Here neighbouring ones are
     averaged, into at most ``steps`` steps.
     """
-    d = positive_int(d, "d", most=MOST_DIMENSIONS)
+    d = positive_int(d, "d")
     steps = min(positive_int(steps, "steps"), d)
     if not 0 <= r < 1:
         fail("r", "a correlation in [0, 1)", r)
