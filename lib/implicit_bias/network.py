@@ -89,7 +89,8 @@ class TwoLayer(Comparable, Savable):
         net = object.__new__(TwoLayer)
         # What was checked once is not checked again: a run makes a network of each of its records.
         frozen = None if self.frozen_gram is None else self.frozen_gram.to(weights, copy=True)
-        parts = {"weights": weights, "a": self.a.to(weights, copy=True), "activation": self.activation, "frozen_gram": frozen}
+        a = self.a.to(weights, copy=True)
+        parts = {"weights": weights, "a": a, "activation": self.activation, "frozen_gram": frozen}
         for name, part in parts.items():
             object.__setattr__(net, name, part)
         return net
@@ -261,7 +262,7 @@ def _check_gram(gram: Tensor, m: int, argument: str) -> None:
     unit = gram.to(torch.float64) / size.to(torch.float64)
     if bool(((unit - unit.mT).abs() > tolerance).any()):
         off = float((unit - unit.mT).abs().max())
-        fail(argument, "a symmetric matrix", f"entries that differ from their mirror images by {off:.1e} of the largest")
+        fail(argument, "a symmetric matrix", f"entries off their mirror images by {off:.1e} of the largest")
     # Cholesky, lifted by the rounding allowed, is a sixth of an eigenvalue problem.
     lifted = unit + tolerance * torch.eye(m, dtype=unit.dtype, device=unit.device)
     if bool(torch.linalg.cholesky_ex(lifted).info.any()):

@@ -53,7 +53,7 @@ class Spectrum:
         if not bool((s > 0).any()):
             fail("eigenvalues", "one of them > 0", "all 0")
         for value in m.tolist():
-            positive_int(value, "multiplicities")
+            positive_int(value, "multiplicities", most=MOST_DIMENSIONS)
         object.__setattr__(self, "eigenvalues", s)
         object.__setattr__(self, "multiplicities", m)
 
