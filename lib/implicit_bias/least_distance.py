@@ -80,16 +80,25 @@ def least_distance(K: np.ndarray) -> np.ndarray | None:
     if slack <= SEPARATED * max(1.0, weights.sum()):
         return None
     lam = weights / slack
-    active = lam > 1e-12 * lam.max()
-    polished = np.linalg.lstsq(unit[np.ix_(active, active)], wanted[active], rcond=1e-13)[0]
-    if (polished >= 0).all():
-        whole = np.zeros(n)
-        whole[active] = polished
-        if reached(unit, whole, wanted) >= reached(unit, lam, wanted):
-            lam = whole
+    polished = on_active_set(unit, wanted, lam > 1e-12 * lam.max())
+    if (polished >= 0).all() and reached(unit, polished, wanted) >= reached(unit, lam, wanted):
+        lam = polished
     if reached(unit, lam, wanted) < 1 - VERIFIED:
         return None
     return lam / lengths / shortest
+
+
+def on_active_set(unit: np.ndarray, wanted: np.ndarray, active: np.ndarray) -> np.ndarray:
+    """Multipliers with ``unit λ = wanted`` on the active set, which grows by every constraint that is then missed: one
+    far below the others in size is not seen by the solver before.
+    """
+    while True:
+        lam = np.zeros(len(wanted))
+        lam[active] = np.linalg.lstsq(unit[np.ix_(active, active)], wanted[active], rcond=1e-13)[0]
+        missing = ~active & (unit @ lam < wanted * (1 - OPTIMAL))
+        if not missing.any():
+            return lam
+        active = active | missing
 
 
 def reached(unit: np.ndarray, lam: np.ndarray, wanted: np.ndarray) -> float:

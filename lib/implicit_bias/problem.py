@@ -133,11 +133,21 @@ class Recorder:
     spectral: list[Tensor] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
 
+    def smaller_gram(self, state: Tensor) -> Tensor:
+        """``W Wᵀ`` (..., m, m), or ``Wᵀ W`` (..., d, d) where that is smaller and shows all of W: both norms are in
+        either.
+        """
+        span = self.problem.span
+        if self.problem.net.frozen_gram is None and span.x.shape[-1] < span.weights.shape[-2]:
+            weights = span.weights + span.displacement(state)
+            return weights.mT @ weights
+        return span.weight_gram_at(state)
+
     def add(self, state: Tensor) -> bool:
         """Record a state; False, with nothing recorded, when it is not finite."""
         problem = self.problem
         q = problem.margins(problem.span.preactivations(state))
-        weight_gram = problem.span.weight_gram_at(state)
+        weight_gram = self.smaller_gram(state)
         if not bool(torch.isfinite(q).all() & torch.isfinite(weight_gram).all()):
             return False
         self.margins.append(problem.shaped(q, core=1))
