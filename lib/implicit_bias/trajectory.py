@@ -60,6 +60,10 @@ class Lift(Comparable, Savable):
         moved = state if self.x is None else state @ self.x
         return self.net.with_weights(self.net.weights + moved.reshape(*self.batch, *moved.shape[-2:]))
 
+    def to(self, device: str | torch.device) -> Lift:
+        """The same on another device."""
+        return Lift(self.net.to(device), None if self.x is None else self.x.to(device), self.batch)
+
     def member(self, net: TwoLayer, row: int) -> Lift:
         """The same for one network of the batch, the ``row``-th; its states keep a batch of one."""
         return Lift(net, None if self.x is None else self.x[row : row + 1])
@@ -154,6 +158,15 @@ class Trajectory(Comparable, Savable):
             _lift=self._lift.member(initial, row),
             **series,
         )
+
+    def to(self, device: str | torch.device) -> Trajectory:
+        """The same run with everything it holds on another device."""
+
+        def there(value: object) -> object:
+            return value.to(device) if isinstance(value, (Tensor, Dataset, TwoLayer, Lift)) else value
+
+        moved = {name: there(getattr(self, name)) for name in self.__dataclass_fields__ if name != "_states"}
+        return Trajectory(**moved, _states=tuple(map(there, self._states)))
 
     def __repr__(self) -> str:
         last = f"step {int(self.step[-1])}" if self.step is not None else f"s = {float(self.s[-1]):g}"

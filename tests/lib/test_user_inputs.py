@@ -197,3 +197,10 @@ def test_a_result_is_not_another():
 def test_a_run_comes_back_from_another_process():
     with ProcessPoolExecutor(1) as pool:
         assert pool.submit(ib.gradient_descent, NET, DATA, 0.5, 20).result() == RUN
+
+
+def test_a_run_moves_whole():
+    assert RUN.to("cpu") == RUN
+    flow = RESULTS["flow"].to("cpu")
+    assert flow == RESULTS["flow"]
+    assert flow.net(3) == RESULTS["flow"].net(3)
