@@ -25,8 +25,8 @@ def minibatch_rule(batch_size: int, n: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"`` or ``"stalled"``, ``message``
-    says it in a sentence.
+    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"``, ``"stalled"`` or ``"time
+    limit"``, ``message`` says it in a sentence.
     """
 
     status: str
@@ -57,6 +57,8 @@ class Trajectory:
     step_size : float or (...) tensor, None for a flow
     rule : str               ``"gradient descent"``, ``"gradient flow"`` or a sentence on the minibatches
     outcome : Outcome
+    resolution : float or None   None for a flow that stopped at every kink; else how far apart, relatively, two step
+        sizes left the nets
     """
 
     data: Dataset
@@ -72,6 +74,7 @@ class Trajectory:
     log_time: Tensor | None = None
     step_size: float | Tensor | None = None
     rule: str = ""
+    resolution: float | None = None
     _states: tuple[Tensor, ...] = field(default=(), repr=False)
     _end: Tensor | None = field(default=None, repr=False)
     _lift: Callable[[Tensor], TwoLayer] | None = field(default=None, repr=False)

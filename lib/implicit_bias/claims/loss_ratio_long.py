@@ -15,7 +15,7 @@ from ..data import Dataset
 from ..dynamics import log_spaced
 from ..network import TwoLayer
 from ..problem import Problem, Recorder
-from ..trajectory import Outcome, Trajectory
+from ..trajectory import DESCENT, Outcome, Trajectory
 
 __all__ = ["long_descent"]
 
@@ -58,7 +58,9 @@ def long_descent(
     if not seen:
         fail("net", "finite outputs on the data", "an overflow at the first record")
     end = loop.shaped() if outcome.ok and reached < steps else None
-    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome, _end=end)
+    return recorder.trajectory(
+        step=torch.tensor(seen), step_size=step_size, rule=DESCENT, outcome=outcome, _end=end
+    )
 
 
 class _Loop:
