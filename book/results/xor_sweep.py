@@ -9,6 +9,7 @@ that draw data and weights anew. About 15 minutes on one core.
 
 import datetime
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,10 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.measures import even_odd, fresh_preactivations
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import files  # noqa: E402
 
 N, M, STEP, STEPS = 80, 512, 0.01, 1000
 EXPONENT, PAIRS = 0.26, 4000
@@ -70,7 +75,7 @@ def main():
     setting = {"n": N, "m": M, "step": STEP, "exponent": EXPONENT, "pairs": PAIRS}
     setting |= {"gammas": GAMMAS, "dims": DIMS, "divisors": DIVISORS, "seeds": SEEDS, "times": TIMES}
     path = Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps({"about": about, "setting": setting, "rows": rows}, indent=None, ensure_ascii=False))
+    files.write(path, json.dumps({"about": about, "setting": setting, "rows": rows}, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 

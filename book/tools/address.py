@@ -15,6 +15,10 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import files  # noqa: E402
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "_config.yml"
 FRONT = ["README.md", "CITATION.cff", "pyproject.toml"]
@@ -92,7 +96,7 @@ def main():
     if options.new:
         if not re.fullmatch(rf"{NAME}/{NAME}", options.new):
             sys.exit(f"--set wants OWNER/NAME, not {options.new!r}")
-        CONFIG.write_text(CONFIG_LINE.sub(options.new, CONFIG.read_text()))
+        files.write(CONFIG, CONFIG_LINE.sub(options.new, CONFIG.read_text()))
     owner, name = address()
     bad = []
     for path, bring_in_line in places():
@@ -103,7 +107,7 @@ def main():
         elif new != text and options.check:
             bad.append(f"{file}: does not carry {owner}/{name}; run `make address`")
         elif new != text:
-            path.write_text(new, encoding="utf-8")
+            files.write(path, new)
             print(f"  {file}: now {owner}/{name}")
     if bad:
         sys.exit("\n".join(bad))

@@ -90,9 +90,10 @@ class Verdict(Comparable, Savable):
 
     def _repr_html_(self) -> str:
         slack = "" if math.isnan(self.slack) else f" (slack {format_slack(self.slack)})"
+        verdict = html.escape(self.verdict)
         return (
-            f'<p class="ib-verdict-line"><b>{html.escape(self.claim)}</b> <span class="ib-verdict ib-{self.verdict}">'
-            f"{self.verdict}</span>{slack} {html.escape(self.why)}</p>"
+            f'<p class="ib-verdict-line"><b>{html.escape(self.claim)}</b> <span class="ib-verdict ib-{verdict}">'
+            f"{verdict}</span>{slack} {html.escape(self.why)}</p>"
         )
 
 
