@@ -40,7 +40,8 @@ def cut(run: Trajectory, records: int) -> Trajectory:
 def again(run: Trajectory, net: TwoLayer, data: ib.Dataset) -> Trajectory:
     """The same rule from another start or on other data."""
     if run.rule == FLOW:
-        return ib.gradient_flow(net, data, min(float(run.s[-1]), 5.0), run.loss)
+        start = -float(run.loss.log_mean(data.y * net(data.x)).max())
+        return ib.gradient_flow(net, data, start + 1.0, run.loss)
     return ib.gradient_descent(net, data, run.step_size, min(SHORT, int(run.step[-1])), run.loss)
 
 
