@@ -202,7 +202,7 @@ def test_loss_bound_by_loops():
 
 
 def test_other_class_best_constant_by_loops():
-    run = relu_patterns._run()[0]
+    run = relu_patterns.opposing()[0]
     verdict, data = ib.claims["K-E.2"].check(run), run.data
     rho, z = ib.measures.rho_along(run).abs(), run.initial.preactivations(data.x)
     first = run.step.tolist().index(int(verdict.constants["T2"]))
