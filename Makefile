@@ -30,7 +30,7 @@ export PATH := $(BIN):$(PATH)
 say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help book serve test notebooks figures address clean benchmarks assets build given-venv
-.PHONY: test-style test-library test-pairs test-notebooks test-browser
+.PHONY: test-style test-library test-pairs test-notebooks test-browser test-gpu
 
 # Progress bars would stand in the notebooks' outputs.
 notebooks test-notebooks: export TQDM_DISABLE := 1
@@ -38,7 +38,7 @@ notebooks test-notebooks: export TQDM_DISABLE := 1
 notebooks test-library test-notebooks: export OMP_NUM_THREADS := 1
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 book: build ## build the book, and say where to open it
 	@printf '\nThe book is in %s/%s/index.html\nOpen that file, or run `make serve` and open http://127.0.0.1:%s/\n' "$(CURDIR)" "$(HTML)" "$(PORT)"
@@ -67,6 +67,10 @@ address: ## write the book's address everywhere, or change it with REPO=owner/na
 benchmarks: $(READY) ## time the library against what one would write instead
 	$(call say,Benchmarks)
 	@for file in benchmarks/[a-z]*.py; do echo "-- $$file"; $(PY) $$file || exit 1; done
+
+test-gpu: $(READY) ## run the library on a GPU against itself on the processor (some minutes)
+	$(call say,GPU)
+	@$(PY) -m pytest tests/gpu -q
 
 clean: ## remove what make made: .venv, _build, _vendor
 	rm -rf .venv _build _vendor
@@ -104,7 +108,7 @@ test-style: $(READY)
 
 test-library: $(READY)
 	$(call say,Library)
-	@$(PY) -m pytest tests/lib -q -n 2
+	@$(PY) -m pytest tests/lib tests/gpu -q -n 2 -k "not notebook and not step_times"
 
 test-pairs: $(READY)
 	$(call say,Texts agree with notebooks and addresses with _config.yml)

@@ -14,6 +14,10 @@ With a kinked activation the right-hand side is smooth as long as no neuron chan
 taken with the activation pattern fixed; when a preactivation changes sign inside it, the step is cut at the crossing
 and the pattern switched. A preactivation pushed back from both sides slides along its kink: there the slope is the
 value in ``[γ, 1]`` that keeps it at 0, which is what the Clarke subdifferential allows.
+
+On ordinary data (not near-orthogonal, many samples) there are thousands of crossings. After a fixed number of them
+(:func:`implicit_bias.flow_limits.crossings_allowed`) the run goes on with steps that do not stop at any; see
+:mod:`implicit_bias.flow_rough`. It then says so in its outcome, with the resolution.
 """
 
 from __future__ import annotations
@@ -21,12 +25,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from ._checks import fail, numbers
+from ._checks import fail
 from .data import Dataset
+from .flow_limits import FARTHEST, contradiction, crossings_allowed, one_number, record_grid, seconds
+from .flow_rough import rough_flow
+from .flow_watch import Watch
 from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
@@ -44,6 +51,9 @@ SLOWEST_PACE = 0.05
 clock.
 """
 
+CONTRADICTED = 3.0
+"""Seconds that a run may take on data whose loss cannot tend to 0, when it is asked to go where it cannot."""
+
 
 def gradient_flow(
     net: TwoLayer,
@@ -54,6 +64,7 @@ def gradient_flow(
     *,
     rtol: float = 1e-9,
     device: str = "auto",
+    time_limit: float | None = None,
 ) -> Trajectory:
     """``dW/dt = -∇L(W)`` from ``net`` to ``L = e^{-until}``, by a Runge-Kutta pair of orders 5 and 4 on the loss clock.
 
@@ -61,7 +72,7 @@ def gradient_flow(
     ----------
     net, data : the start, in the data's coordinates, and the samples
     until : float
-        Where to stop, in units of ``s = log(1/L)``; 10⁴ and beyond are in reach.
+        Where to stop, in units of ``s = log(1/L)``; 10⁴ and beyond are in reach, 10⁸ is the largest value taken.
     loss : "logistic" or "exponential"
     record : values of ``s`` to keep, optional
         Default: about 200 from the start on, log-spaced in ``s - s(0)``. Values before a run's start show its start.
@@ -69,31 +80,46 @@ def gradient_flow(
         Error allowed a step, relative to the largest preactivation.
     device : str
         As in :func:`implicit_bias.gradient_descent`. The flow always computes in float64.
+    time_limit : float, optional
+        Seconds after which to stop, wherever the run is.
 
     Returns
     -------
     Trajectory
         With ``s``, and ``log_time`` = log t (``-inf`` at the start). A run that cannot go on ends with
-        ``outcome.status == "stalled"``: a critical point, or data on which the loss has a positive infimum.
+        ``outcome.status == "stalled"``: a critical point, or data on which the loss has a positive infimum. One that
+        ran out of its ``time_limit`` ends with ``"time limit"``; its last record is where it stood. A run with
+        thousands of kink crossings is finished by steps across them: ``resolution`` is then the relative distance of
+        its nets from those of a run with steps twice as long (NaN where no second run was possible), and None
+        otherwise.
 
     Raises
     ------
     ValueError
-        If net and data do not fit, or ``until`` is not a finite number.
+        If net and data do not fit, or an argument is not what is said above.
     """
-    if not bool(torch.isfinite(numbers(until, "until")).all()):
-        fail("until", "a finite number, in units of log(1/L)", until)
+    until = one_number(until, "until", "a finite number, in units of log(1/L)")
+    if until > FARTHEST:
+        fail("until", f"at most {FARTHEST:g}, in units of log(1/L)", until)
+    rtol = one_number(rtol, "rtol", "a number in (0, 1)")
     if not 0 < rtol < 1:
         fail("rtol", "a number in (0, 1)", rtol)
+    watch = Watch(until, seconds(time_limit))
     problem = Problem.of(net, data, loss, device, dtype=torch.float64)
     with torch.no_grad():
-        return _Flow(problem, rtol).run(float(until), record)
+        try:
+            return _Flow(problem, rtol, watch).run(until, record)
+        finally:
+            watch.close()
 
 
 class _Flow:
     """One run: the batch advances together, every member with its own clock, step size and activation pattern."""
 
-    def __init__(self, problem: Problem, rtol: float) -> None:
+    def __init__(self, problem: Problem, rtol: float, watch: Watch | None = None) -> None:
+        self.watch = watch or Watch(math.inf, None)
+        self.resolution: float | None = None
+        self.late, self.verdict = False, None
         self.problem, self.span, self.rtol = problem, problem.span, rtol
         shape = problem.span.state_shape
         c = torch.zeros(shape if problem.batch else (1, *shape), dtype=torch.float64, device=problem.y.device)
@@ -122,6 +148,8 @@ class _Flow:
         self.tries, self.milestone = torch.zeros_like(self.clock), self.clock + SLOWEST_PACE
         self.patience = PATIENCE + 2 * z.shape[-2] * z.shape[-1]
         self.gram = problem.span.x @ problem.span.x.mT
+        self.events = torch.zeros_like(self.clock)
+        self.allowed = crossings_allowed(problem)
         self.independent = bool((torch.linalg.cond(self.gram) < 1e12).all())
 
     # -- the right-hand side --------
@@ -142,7 +170,7 @@ class _Flow:
     def pull(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients of the samples in ``-∇_{w_j} log L``, and those a neuron would have at slope 1."""
         problem = self.problem
-        if problem.activation.smooth:
+        if not problem.activation.piecewise_linear:
             f = (problem.a * problem.activation.value(z)).sum(-2, keepdim=True)
             slopes = problem.activation.derivative(z)
         else:
@@ -218,7 +246,7 @@ class _Flow:
         self.h = torch.where(
             h > 0, torch.where(accepted & (h < self.h), torch.maximum(self.h, h * growth), h * growth), self.h
         )
-        if self.problem.activation.smooth:
+        if not self.problem.activation.piecewise_linear:
             self.accept(accepted, point, h)
         else:
             crossed, fraction = self.crossings(point, h)
@@ -228,9 +256,11 @@ class _Flow:
                 h = torch.where(first < 2, h * first, h)
                 point, _ = self.trial(h)
                 crossed &= fraction <= first[:, None, None] * (1 + 1e-9) + 1e-15
+            self.events += crossed.flatten(1).any(-1)
             if self.sliding.any():
                 point, h, cut = self.departure(point, h, accepted)
                 crossed &= ~cut[:, None, None]
+                self.events += cut
             self.accept(accepted, point, h)
             if crossed.any() or self.sliding.any():
                 self.settle(crossed)
@@ -308,32 +338,77 @@ class _Flow:
 
     def run(self, until: float, record: Sequence[float] | Tensor | None) -> Trajectory:
         grid = self.grid(until, record)
-        recorder, log_time = Recorder(self.problem), []
+        self.verdict = contradiction(self.problem)
+        if self.contradicted(until):
+            self.watch.hasten(CONTRADICTED)
+        recorder, log_time, seen = Recorder(self.problem), [], []
         finite = True
-        with tqdm(grid, delay=5, unit="record", leave=False) as progress:
-            for target in progress:
-                goal = torch.maximum(torch.full_like(self.clock, target), self.start)
-                while bool(((self.clock < goal) & ~self.stalled).any()):
-                    self.advance(torch.where(self.stalled, self.clock, goal))
-                finite = recorder.add(self.here.c if self.problem.batch else self.here.c.squeeze(0))
-                if not finite:
-                    break
-                log_time.append(self.problem.shaped(self.clock + self.here.tL.log()))
-                if bool(self.stalled.all()):
-                    break
-        seen = torch.tensor(grid[: len(log_time)], dtype=torch.float64)
-        if bool(self.stalled.all()):
-            seen[-1] = self.clock.max()
+        for k, target in enumerate(grid):
+            if not self.reach(target):
+                self.go_across(grid[k:], recorder, log_time, seen)
+                break
+            finite = self.record(recorder, log_time)
+            if not finite:
+                break
+            seen.append(target)
+            if self.late or bool(self.stalled.all()):
+                seen[-1] = float(self.clock.max())
+                break
         return recorder.trajectory(
-            s=seen, log_time=torch.stack(log_time), rule=FLOW, outcome=self.outcome(finite, until)
+            s=torch.tensor(seen, dtype=torch.float64),
+            log_time=torch.stack(log_time),
+            rule=FLOW,
+            outcome=self.outcome(finite, until),
+            resolution=self.resolution,
         )
+
+    def reach(self, target: float) -> bool:
+        """Bring every run to ``target``, or as far as it and the time go; False when there are too many crossings."""
+        goal = torch.maximum(torch.full_like(self.clock, target), self.start)
+        while bool(((self.clock < goal) & ~self.stalled).any()):
+            if bool((self.events > self.allowed).any()):
+                return False
+            self.late = self.watch.out_of_time(float(self.clock.min()))
+            if self.late:
+                break
+            self.advance(torch.where(self.stalled, self.clock, goal))
+        return True
+
+    def record(self, recorder: Recorder, log_time: list[Tensor]) -> bool:
+        """Record where the runs stand; False when that is not finite."""
+        finite = recorder.add(self.here.c if self.problem.batch else self.here.c.squeeze(0))
+        if finite:
+            log_time.append(self.problem.shaped(self.clock + self.here.tL.log()))
+        return finite
+
+    def go_across(self, targets: list[float], recorder: Recorder, log_time: list[Tensor], seen: list[float]) -> None:
+        """The rest of the run, without stopping at crossings."""
+        # Those that stalled before are at a critical point, and stall again.
+        passages = rough_flow(self.problem, self.here.c, self.here.tL, targets, self.watch)
+        self.resolution = max(one.apart for one in passages)
+        self.late = any(one.late for one in passages)
+        self.stalled = torch.tensor([one.stalled for one in passages], device=self.clock.device)
+        reached = max(one.reached for one in passages)
+        for k in range(min(reached + 1, len(targets))):
+            self.clock = self.gathered([one.clock[k] for one in passages])
+            tL = self.gathered([one.tL[k] for one in passages])
+            states = self.gathered([one.states[k] for one in passages])
+            flat = torch.cat([self.here.z.flatten(1), tL[:, None], states.flatten(1)], dim=1)
+            self.here = self.here.like(flat)
+            self.record(recorder, log_time)
+            seen.append(targets[k] if k < reached else float(self.clock.max()))
+
+    def gathered(self, parts: list) -> Tensor:
+        """Numbers or arrays of all runs, as one tensor beside the others."""
+        return torch.as_tensor(np.stack(parts), dtype=torch.float64, device=self.clock.device)
+
+    def contradicted(self, until: float) -> bool:
+        """Whether the run is asked to go where the data let no network go."""
+        return self.verdict is not None and until > self.verdict[0]
 
     def grid(self, until: float, record: Sequence[float] | Tensor | None) -> list[float]:
         if record is not None:
-            wanted = sorted({float(s) for s in record})
-            if not wanted or not all(math.isfinite(s) for s in wanted) or wanted[-1] > until:
-                fail("record", f"values of the loss clock up to {until}", wanted[-1:])
-            return wanted if wanted[-1] == until else [*wanted, until]
+            return record_grid(record, until)
         start = float(self.start.min())
         if until <= start:
             return [start]
@@ -342,14 +417,29 @@ class _Flow:
         return [start, *(start + offsets[:-1]).tolist(), until]
 
     def outcome(self, finite: bool, until: float) -> Outcome:
+        across = "" if self.resolution is None else f"; {self.across()}"
         if not finite:
             return Outcome("non-finite", "numbers overflowed; the records end before")
+        place = float(self.clock[self.stalled].min() if bool(self.stalled.any()) else self.clock.min())
+        if self.contradicted(until):
+            cap, why = self.verdict
+            return Outcome("stalled", f"{why}: s = log(1/L) stays below {cap:.6g}, and ended at {place:.6g}{across}")
+        if self.late:
+            return Outcome(
+                "time limit", f"stopped at s = log(1/L) = {place:.6g} after {self.watch.limit:g} seconds{across}"
+            )
         if bool(self.stalled.any()):
-            place = float(self.clock[self.stalled].min())
             runs = "the flow" if not self.problem.batch else f"{int(self.stalled.sum())} of {self.stalled.numel()} runs"
             return Outcome(
-                "stalled", f"{runs} cannot go past s = log(1/L) = {place:.6g}: the loss no longer falls there"
+                "stalled", f"{runs} cannot go past s = log(1/L) = {place:.6g}: the loss no longer falls there{across}"
             )
         if until <= float(self.start.min()):
             return Outcome("finished", f"s = log(1/L) was past {until:g} already at the start")
-        return Outcome("finished", f"reached s = log(1/L) = {until:g}")
+        return Outcome("finished", f"reached s = log(1/L) = {until:g}{across}")
+
+    def across(self) -> str:
+        """How the run went on after too many crossings."""
+        how = f"after {int(self.events.max())} kink crossings by steps across them"
+        if math.isnan(self.resolution):
+            return f"{how}, with no second run to compare"
+        return f"{how}, resolution {self.resolution:.1e}"

@@ -71,7 +71,7 @@ def test_runs_that_do_not_fit_are_refused(rejects):
         tools.steps_after_start(small_run(steps=5, record=[0]))
     flow = ib.gradient_flow(run.initial, run.data, 1.5)
     for check in (tools.pull_sums, tools.steps_after_start, claims.rank_bounded):
-        with rejects("trajectory", "gradient_descent"):
+        with rejects("trajectory", "gradient.descent"):
             check(flow)
 
 

@@ -8,9 +8,11 @@ instance of any claim: the error names the field that does not fit.
 from __future__ import annotations
 
 import inspect
+import math
 import typing
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache, wraps
 
 import torch
@@ -19,9 +21,11 @@ from torch import Tensor
 from .._checks import fail
 from ..data import Dataset
 from ..dynamics import gradient_descent, gradient_flow
+from ..flow_rough import COARSEST
 from ..measures import networks
 from ..network import TwoLayer
 from ..trajectory import DESCENT, FLOW, Trajectory
+from .verdict import FAILS, HOLDS, UNDECIDED, Verdict
 
 __all__ = ["genuine", "guarded"]
 
@@ -36,6 +40,9 @@ MOVED, AT_REST = 1e-6, 1e-12
 
 SAME_FLOW = 1e-4
 """The same for a flow, whose steps are chosen anew: relative to what has moved."""
+
+ROUGHLY = 3.0
+"""The same for a flow that went across kinks, in units of its resolution and relative to the network."""
 
 ALL_NORMS = 256
 """Networks up to this many neurons have every recorded spectral norm recomputed; of wider ones, a few."""
@@ -61,9 +68,19 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
         data = given.get("data")
         for net in nets if isinstance(data, Dataset) else []:
             _fits(net, data)
-        return check(*args, **named)
+        return _as_far_as_known(check(*args, **named), given.values())
 
     return wrapper
+
+
+def _as_far_as_known(verdict: Verdict, given: Iterable[object]) -> Verdict:
+    """A flow that went across kinks is known to its resolution, and decides nothing that the hypotheses leave open."""
+    rough = [value.resolution for value in given if isinstance(value, Trajectory) and value.resolution is not None]
+    if not rough or verdict.verdict not in (HOLDS, FAILS):
+        return verdict
+    known = "unknown" if math.isnan(max(rough)) else f"{max(rough):.1e}"
+    why = f"The flow went across kinks in steps; its resolution is {known}. {verdict.why}"
+    return replace(verdict, verdict=UNDECIDED, why=why)
 
 
 @cache
@@ -237,12 +254,28 @@ def _descent_again(run: Trajectory, name: str) -> None:
 
 
 def _flow_again(run: Trajectory, name: str) -> None:
-    if not run.outcome.ok or len(run) < 2:
+    if len(run) < 2:
         return
     last = len(run) - 1
-    for index, before in ((1, run.initial), (last, run.net(last - 1))):
+    # Where a run that stalled ended is no goal that can be asked for.
+    stretches = ((1, run.initial), (last, run.net(last - 1)))[: 2 if run.outcome.ok else 1]
+    for index, before in stretches:
         goal = float(run.s[index])
         if goal <= float(-run.log_loss[index - 1].max()):
             continue
         again = gradient_flow(before, run.data, goal, run.loss, [goal])
-        _agree(run, name, index, again.final, before, SAME_FLOW)
+        if run.resolution is None and again.resolution is None:
+            _agree(run, name, index, again.final, before, SAME_FLOW)
+        else:
+            _agree_roughly(run, name, index, again)
+
+
+def _agree_roughly(run: Trajectory, name: str, index: int, again: Trajectory) -> None:
+    """:func:`_agree` for a flow that went across kinks: relative to the network, as its resolution is."""
+    known = [value for value in (run.resolution, again.resolution, COARSEST) if value is not None]
+    allowed = ROUGHLY * max(value for value in known if not math.isnan(value))
+    recorded = run.net(index).weights
+    off = (recorded - again.final.weights).flatten(-2).norm(dim=-1)
+    if not bool((off <= allowed * recorded.flatten(-2).norm(dim=-1)).all()):
+        how = f"{run.loss.name} loss, resolution {run.resolution}"
+        fail(name, f"records that {run.rule} gives ({how})", f"another network at record {index}")

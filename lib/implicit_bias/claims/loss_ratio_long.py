@@ -15,7 +15,7 @@ from ..data import Dataset
 from ..dynamics import log_spaced
 from ..network import TwoLayer
 from ..problem import Problem, Recorder
-from ..trajectory import Outcome, Trajectory
+from ..trajectory import DESCENT, Outcome, Trajectory
 
 __all__ = ["long_descent"]
 
@@ -33,8 +33,8 @@ def long_descent(
     ValueError
         If the activation has a kink.
     """
-    if not net.activation.smooth:
-        fail("net", "a smooth activation (gradient_descent is faster at kinks)", net.activation.name)
+    if not net.activation.smoothed:
+        fail("net", "a smoothed leaky ReLU (gradient_descent is faster at kinks)", net.activation.name)
     positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
     wanted = log_spaced(steps) if record is None else sorted(set(map(int, record)))
@@ -58,7 +58,9 @@ def long_descent(
     if not seen:
         fail("net", "finite outputs on the data", "an overflow at the first record")
     end = loop.shaped() if outcome.ok and reached < steps else None
-    return recorder.trajectory(step=torch.tensor(seen), step_size=step_size, outcome=outcome, _end=end)
+    return recorder.trajectory(
+        step=torch.tensor(seen), step_size=step_size, rule=DESCENT, outcome=outcome, _end=end
+    )
 
 
 class _Loop:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from .._compare import Comparable
 from .._format import format_slack
+from .._saving import Savable
 from ..hypotheses import Hypothesis
 
 __all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "worst_of"]
@@ -42,8 +44,8 @@ class Finding:
         return HOLDS if self.true else FAILS
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False)
+class Verdict(Comparable, Savable):
     """The outcome of a check.
 
     Attributes

@@ -1,0 +1,127 @@
+"""What a gradient flow is asked for, checked; and data on which its loss cannot tend to 0."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from ._checks import fail, numbers
+from .problem import Problem
+
+__all__ = ["FARTHEST", "contradiction", "crossings_allowed", "one_number", "record_grid", "seconds"]
+
+FARTHEST = 1e8
+"""The largest ``until``: past it the clock itself is rounded to 1e-8 and worse, and a run takes days."""
+
+SAME = 1e-6
+"""Rows whose directions are this near count as one: to tell them apart takes weights a million times as long."""
+
+
+def one_number(value: object, argument: str, expected: str) -> float:
+    """A single finite number."""
+    number = numbers(value, argument)
+    if isinstance(value, bool) or number.ndim != 0 or not bool(torch.isfinite(number)):
+        fail(argument, expected, repr(value))
+    return float(number)
+
+
+def seconds(time_limit: object) -> float | None:
+    """A time limit: a positive number of seconds, or None."""
+    if time_limit is None:
+        return None
+    expected = "a positive number of seconds, or None"
+    limit = one_number(time_limit, "time_limit", expected)
+    if limit <= 0:
+        fail("time_limit", expected, repr(time_limit))
+    return limit
+
+
+def record_grid(record: Sequence[float] | Tensor, until: float) -> list[float]:
+    """The values of the clock to record, sorted, ``until`` at their end."""
+    expected = f"values of the loss clock up to {until}"
+    try:
+        wanted = sorted({float(s) for s in record})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"record: expected {expected}, got {record!r}") from error
+    if not wanted or not all(math.isfinite(s) for s in wanted) or wanted[-1] > until:
+        fail("record", expected, record)
+    return wanted if wanted[-1] == until else [*wanted, until]
+
+
+def crossings_allowed(problem: Problem) -> float:
+    """How many kink crossings a run may stop at before it goes on across them.
+
+    Each costs solves with n × n matrices for the neurons that slide. Near-orthogonal samples (Gram matrix strictly
+    dominated by its diagonal, which the theorems' assumptions imply) are always followed exactly.
+    """
+    gram = problem.span.x @ problem.span.x.mT
+    size = gram.diagonal(dim1=-2, dim2=-1)
+    others = gram.abs().sum(-1) - size.abs()
+    if bool((others < size).all()):
+        return math.inf
+    return max(30.0, 4e7 / (problem.a.shape[-2] * gram.shape[-1] ** 2))
+
+
+def contradiction(problem: Problem) -> tuple[float, str] | None:
+    """A bound on the clock, and why, when samples contradict every network; None when none is seen.
+
+    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is not homogeneous), have outputs
+    ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``, which is convex in the one number
+    ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The groups' costs add up to a lower bound of ``n L``.
+    """
+    x, y = problem.span.x, problem.y.squeeze(-2)
+    x, y = (x, y) if x.ndim == 3 else (x[None], y.reshape(1, -1))
+    runs = max(len(x), len(y))
+    found = [_contradicted(problem, x[k % len(x)].cpu(), y[k % len(y)].cpu()) for k in range(runs)]
+    # A batch can go where its freest run goes.
+    return None if None in found else max(found)
+
+
+def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] | None:
+    """:func:`contradiction` for one data set (n, d)."""
+    length = x.norm(dim=-1)
+    unit = x / length.clamp_min(1e-300)[:, None]
+    near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist") <= SAME
+    if not problem.activation.homogeneous:
+        near &= (length[:, None] - length).abs() <= SAME * length
+    origin = problem.activation.value(torch.zeros(1, 1, 1, dtype=x.dtype))
+    silent = (length == 0) & bool((origin == 0).all())
+    near &= ~silent & ~silent[:, None]
+    against = near & (y[:, None] * y < 0)
+    least = float(silent.sum()) * _loss(problem, 0.0)
+    left = against.any(-1)
+    for i in range(len(x)):
+        if left[i]:
+            least += _least_cost(problem, y[near[i]], length[near[i]] / length[i])
+            left &= ~near[i]
+    if least == 0:
+        return None
+    return math.log(len(x) / least), f"the loss cannot tend to 0, because {_culprits(silent, against, unit)}"
+
+
+def _loss(problem: Problem, margin: float) -> float:
+    """``ℓ`` at a margin."""
+    return float(problem.loss.value(torch.tensor(margin, dtype=torch.float64)))
+
+
+def _least_cost(problem: Problem, y: Tensor, sizes: Tensor) -> float:
+    """``min_f Σ_i ℓ(y_i c_i f)`` over one number, for labels of both signs."""
+
+    def cost(output: float) -> float:
+        return float(problem.loss.value(y * sizes * output).sum())
+
+    return float(minimize_scalar(cost, bracket=(-1.0, 1.0), method="brent").fun)
+
+
+def _culprits(silent: Tensor, against: Tensor, unit: Tensor) -> str:
+    """Who contradicts, in words."""
+    if bool(silent.any()):
+        return f"row {int(silent.nonzero()[0])} is zero and its margin stays 0"
+    i, j = against.nonzero()[0].tolist()
+    exact = bool((unit[i] == unit[j]).all())
+    rows = f"samples {i} and {j} have " + ("one direction" if exact else f"one direction to {SAME:g}")
+    return f"{rows} and opposite labels"
