@@ -187,9 +187,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     numbers = {"best c": best, "c": float(8 * R2.max()), "T2": float(first) if reached else math.inf}
     positive = Hypothesis("p", "p > 0", *torch.broadcast_tensors(P, torch.full_like(P, 1e-300)))
     when = f"from step {first} on" if reached else "at the last record"
-    finding = Finding(
-        slack, f"{when} the best c is {best:.3f}; proved: {float(8 * R2.max()):.3g}.", place, numbers
-    )
+    finding = Finding(slack, f"{when} the best c is {best:.3f}; proved: {float(8 * R2.max()):.3g}.", place, numbers)
     short = "" if reached or not bool((P > 0).all()) else "The run ends before T₂:"
     given = (*setting_of_relu(run, C), positive, both_classes(data))
     return decide("K-E.2", finding, given, unsettled=short or ("" if finding.true else OPEN))

@@ -104,7 +104,9 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
         _fact("loss", "logistic", run.loss.name == "logistic"),
         data_conditions(data, 1.0, C)["H-K4.3"],
         Hypothesis("step", f"η ≤ nm/({C:g} R_max²)", *torch.broadcast_tensors(one / (C * R2), h)),
-        Hypothesis("start", f"0 < |⟨w_j(0), x_i⟩| ≤ 1/{C:g}", *torch.broadcast_tensors(one / C, _drawn_size(net, data))),
+        Hypothesis(
+            "start", f"0 < |⟨w_j(0), x_i⟩| ≤ 1/{C:g}", *torch.broadcast_tensors(one / C, _drawn_size(net, data))
+        ),
         Hypothesis(
             "width",
             "each sample finds at least 0.4m neurons of its class awake",
