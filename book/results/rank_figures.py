@@ -1,4 +1,4 @@
-"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json beside this file.
+"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json into the library.
 
     python book/results/rank_figures.py
 
@@ -146,7 +146,7 @@ def main():
         "torch": torch.__version__,
         "axes": "[time][dimension, scale, or step size and scale][seed]",
     }
-    path = Path(__file__).with_suffix(".json")
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/rank_figures.json"
     files.write(path, json.dumps({"about": about, "setting": setting(), **stored}, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 

@@ -137,7 +137,7 @@ def main():
         "torch": torch.__version__,
     }
     setting = {"n": N, "m": M, "p": P, "d": D, "step": STEP, "scale": SCALE, "runs": RUNS, "edges": EDGES}
-    path = Path(__file__).with_suffix(".json")
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/relu_study.json"
     stored = {"about": about, "setting": setting, "rows": [rounded(row) for row in table]}
     files.write(path, json.dumps(stored, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")

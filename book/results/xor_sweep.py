@@ -1,4 +1,4 @@
-"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json beside this file.
+"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json into the library.
 
     python book/results/xor_sweep.py
 
@@ -74,7 +74,7 @@ def main():
     }
     setting = {"n": N, "m": M, "step": STEP, "exponent": EXPONENT, "pairs": PAIRS}
     setting |= {"gammas": GAMMAS, "dims": DIMS, "divisors": DIVISORS, "seeds": SEEDS, "times": TIMES}
-    path = Path(__file__).with_suffix(".json")
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/xor_sweep.json"
     files.write(path, json.dumps({"about": about, "setting": setting, "rows": rows}, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 

@@ -36,7 +36,11 @@ BOOTSTRAP = """\
 import sys
 
 if "google.colab" in sys.modules:  # Colab has torch and numpy; it needs the library of this book
-    %pip install -q "implicit-bias[widgets] @ git+https://github.com/{owner}/{name}\""""
+    %pip install -q "implicit-bias[widgets] @ git+https://github.com/{owner}/{name}"
+    from importlib.util import find_spec
+
+    if find_spec("implicit_bias") is None:  # %pip says why above, but does not stop
+        raise SystemExit("The library could not be installed. Is the address above right, and is there a network?")"""
 # How that cell reads in a MyST Markdown text.
 TEXT_CELL = re.compile(r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```", re.DOTALL)
 

@@ -164,7 +164,8 @@ def test_arguments_are_checked_by_type_and_fit() -> None:
     careful = guarded(check, {})
     net, data = descent().initial, descent().data
     assert careful(net, data) == careful(net, data, None) == careful(net, data, descent()) == "looked"
-    for arguments, name in (((None, data), "net"), ((net, net), "data"), ((data, data), "net"), ((net, data, 3), "run")):
+    wrong = (((None, data), "net"), ((net, net), "data"), ((data, data), "net"), ((net, data, 3), "run"))
+    for arguments, name in wrong:
         with pytest.raises(TypeError, match=f"^{name}: expected a"):
             careful(*arguments)
     with pytest.raises(ValueError, match="columns"):

@@ -204,3 +204,9 @@ def test_a_run_moves_whole():
     flow = RESULTS["flow"].to("cpu")
     assert flow == RESULTS["flow"]
     assert flow.net(3) == RESULTS["flow"].net(3)
+
+
+def test_stored_results_travel_with_the_library(rejects):
+    assert ib.stored_result("xor_sweep")["setting"]["seeds"]
+    with rejects("name", "rank_figures, relu_study, xor_sweep"):
+        ib.stored_result("../xor_sweep")

@@ -1,7 +1,8 @@
 """Every claim, put to inputs that are no instance of it, or barely one: none may be called true or refuted.
 
 The inputs are made from the claim's own positive control. ``fails`` is never right, for every statement of the register
-is true; ``holds`` is right where the changed input still meets all hypotheses, which :data:`LEGAL` lists with the reason.
+is true; ``holds`` is right where the changed input still meets all hypotheses, which :data:`LEGAL` lists with the
+reason.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.claims import registry
-from implicit_bias.claims.verdict import VACUOUS, UNDECIDED, Verdict
+from implicit_bias.claims.guard import _kinds
+from implicit_bias.claims.verdict import UNDECIDED, VACUOUS, Verdict
 from implicit_bias.network import TwoLayer
 from implicit_bias.trajectory import FLOW, Trajectory
 
@@ -122,12 +124,17 @@ def instance(id: str) -> tuple:
     return registry[id].instance()
 
 
+def kinds(id: str) -> list[type]:
+    """Which runs, networks and data a check takes, read off its signature: its instance may take seconds to make."""
+    return [kind for kind, _ in _kinds(registry[id].check.__wrapped__).values()]
+
+
 def takes_a_run(id: str) -> bool:
-    return isinstance(instance(id)[0], Trajectory)
+    return kinds(id)[:1] == [Trajectory]
 
 
 def takes_data(id: str) -> bool:
-    return any(isinstance(value, (Trajectory, ib.Dataset, TwoLayer)) for value in instance(id))
+    return bool(kinds(id))
 
 
 def verdict_of(id: str, arguments: tuple) -> Verdict | str:

@@ -234,7 +234,7 @@ def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
 
 
 def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
-    """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,); and what leaves that open, since no finite run refutes it."""
+    """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite run refutes it."""
     end, numbers = float(loss[-1]), {"shortest": float(way[-1]), "loss": float(loss[-1])}
     grown = loss < SMALL_LOSS
     if int(grown.sum()) < 3:
