@@ -23,6 +23,9 @@ endif
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
 HTML := _build/html
+NBVAL := $(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg -q -n 2 --dist loadscope -p no:cacheprovider
+# Quick notebooks with pictures, a widget and many verdicts.
+OTHER := book/linear_boundary.ipynb book/direction.ipynb
 # The library is found in a given environment too, by the kernels of notebooks as well.
 export PYTHONPATH := $(CURDIR)/lib$(if $(PYTHONPATH),:$(PYTHONPATH))
 # Notebooks name their kernel python3; it must be this environment's.
@@ -31,15 +34,15 @@ export PATH := $(BIN):$(PATH)
 say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help book serve test notebooks figures address clean benchmarks mutants assets build given-venv
-.PHONY: test-style test-library test-pairs test-notebooks test-browser
+.PHONY: test-style test-library test-pairs test-notebooks test-processor test-browser test-gpu
 
 # Progress bars would stand in the notebooks' outputs.
-notebooks test-notebooks: export TQDM_DISABLE := 1
+notebooks test-notebooks test-processor: export TQDM_DISABLE := 1
 # These runs are small: on two cores, a second thread costs more than it brings.
-notebooks test-library test-notebooks: export OMP_NUM_THREADS := 1
+notebooks test-library test-notebooks test-processor: export OMP_NUM_THREADS := 1
 
 help: ## list these commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 book: build ## build the book, and say where to open it
 	@printf '\nThe book is in %s/%s/index.html\nOpen that file, or run `make serve` and open http://127.0.0.1:%s/\n' "$(CURDIR)" "$(HTML)" "$(PORT)"
@@ -73,6 +76,10 @@ mutants: $(READY) ## change the library one operator at a time: do the tests see
 	$(call say,Mutants)
 	@$(PY) -c 'import cosmic_ray' 2>/dev/null || { echo "This needs cosmic-ray: $(PY) -m pip install -e '.[mutants]'"; exit 1; }
 	@OMP_NUM_THREADS=1 $(PY) tests/mutants/run.py $(ARGS)
+
+test-gpu: $(READY) ## run the library on a GPU against itself on the processor (some minutes)
+	$(call say,GPU)
+	@$(PY) -m pytest tests/gpu -q
 
 clean: ## remove what make made: .venv, _build, _vendor
 	rm -rf .venv _build _vendor
@@ -110,7 +117,7 @@ test-style: $(READY)
 
 test-library: $(READY)
 	$(call say,Library)
-	@$(PY) -m pytest tests/lib -q -n 2
+	@$(PY) -m pytest tests/lib tests/gpu -q -n 2 -k "not notebook and not step_times"
 
 test-pairs: $(READY)
 	$(call say,Texts agree with notebooks and addresses with _config.yml)
@@ -118,7 +125,13 @@ test-pairs: $(READY)
 
 test-notebooks: $(READY)
 	$(call say,Notebooks give the outputs they show)
-	@$(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg -q -n 2 --dist loadscope -p no:cacheprovider book
+	@$(PY) -m pytest tests/notebooks -q
+	@$(NBVAL) book
+
+# The settings choose plainer arithmetic in torch, MKL and OpenBLAS, which rounds as an older processor does.
+test-processor: $(READY) ## run some notebooks as another processor would
+	$(call say,Notebooks give the outputs they show on another processor)
+	@ATEN_CPU_CAPABILITY=default MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Haswell $(NBVAL) $(OTHER)
 
 test-browser: $(READY)
 	$(call say,Pages in a browser)

@@ -1,4 +1,4 @@
-"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json beside this file.
+"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json into the library.
 
     python book/results/rank_figures.py
 
@@ -10,12 +10,17 @@ and step sizes at once. Some six minutes on one core.
 
 import datetime
 import json
+import sys
 import time
 from pathlib import Path
 
 import torch
 
 import implicit_bias as ib
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import files  # noqa: E402
 
 N, M, GAMMA, NOISE, EXPONENT = 100, 512, 0.1, 0.15, 0.26
 SEEDS, STEPS, LONG = [1, 2, 3, 4, 5], 1000, 3000
@@ -141,8 +146,8 @@ def main():
         "torch": torch.__version__,
         "axes": "[time][dimension, scale, or step size and scale][seed]",
     }
-    path = Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps({"about": about, "setting": setting(), **stored}, ensure_ascii=False))
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/rank_figures.json"
+    files.write(path, json.dumps({"about": about, "setting": setting(), **stored}, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 

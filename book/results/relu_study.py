@@ -10,6 +10,7 @@ sampled in time: patterns are compared at every step. About ten minutes on one c
 
 import datetime
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -17,6 +18,10 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.claims.relu_tools import SHARE, awake_shares, limit_network, own_class
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import files  # noqa: E402
 
 N, M, P, D, STEP, SCALE, RUNS = 10, 60, 0.0024, 4_000_000, 1.0, 1e-4, 6
 KINDS = ["agree", "oppose", "equal", "random", "gaussian"]
@@ -132,9 +137,9 @@ def main():
         "torch": torch.__version__,
     }
     setting = {"n": N, "m": M, "p": P, "d": D, "step": STEP, "scale": SCALE, "runs": RUNS, "edges": EDGES}
-    path = Path(__file__).with_suffix(".json")
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/relu_study.json"
     stored = {"about": about, "setting": setting, "rows": [rounded(row) for row in table]}
-    path.write_text(json.dumps(stored, ensure_ascii=False))
+    files.write(path, json.dumps(stored, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 

@@ -1,4 +1,4 @@
-"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json beside this file.
+"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json into the library.
 
     python book/results/xor_sweep.py
 
@@ -9,6 +9,7 @@ that draw data and weights anew. About 15 minutes on one core.
 
 import datetime
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,10 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.measures import even_odd, fresh_preactivations
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+
+import files  # noqa: E402
 
 N, M, STEP, STEPS = 80, 512, 0.01, 1000
 EXPONENT, PAIRS = 0.26, 4000
@@ -69,8 +74,8 @@ def main():
     }
     setting = {"n": N, "m": M, "step": STEP, "exponent": EXPONENT, "pairs": PAIRS}
     setting |= {"gammas": GAMMAS, "dims": DIMS, "divisors": DIVISORS, "seeds": SEEDS, "times": TIMES}
-    path = Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps({"about": about, "setting": setting, "rows": rows}, indent=None, ensure_ascii=False))
+    path = Path(__file__).parents[2] / "lib/implicit_bias/results/xor_sweep.json"
+    files.write(path, json.dumps({"about": about, "setting": setting, "rows": rows}, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 

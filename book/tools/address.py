@@ -15,6 +15,10 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import files  # noqa: E402
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "_config.yml"
 FRONT = ["README.md", "CITATION.cff", "pyproject.toml"]
@@ -32,7 +36,11 @@ BOOTSTRAP = """\
 import sys
 
 if "google.colab" in sys.modules:  # Colab has torch and numpy; it needs the library of this book
-    %pip install -q "implicit-bias[widgets] @ git+https://github.com/{owner}/{name}\""""
+    %pip install -q "implicit-bias[widgets] @ git+https://github.com/{owner}/{name}"
+    from importlib.util import find_spec
+
+    if find_spec("implicit_bias") is None:  # %pip says why above, but does not stop
+        raise SystemExit("The library could not be installed. Is the address above right, and is there a network?")"""
 # How that cell reads in a MyST Markdown text.
 TEXT_CELL = re.compile(r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```", re.DOTALL)
 
@@ -92,7 +100,7 @@ def main():
     if options.new:
         if not re.fullmatch(rf"{NAME}/{NAME}", options.new):
             sys.exit(f"--set wants OWNER/NAME, not {options.new!r}")
-        CONFIG.write_text(CONFIG_LINE.sub(options.new, CONFIG.read_text()))
+        files.write(CONFIG, CONFIG_LINE.sub(options.new, CONFIG.read_text()))
     owner, name = address()
     bad = []
     for path, bring_in_line in places():
@@ -103,7 +111,7 @@ def main():
         elif new != text and options.check:
             bad.append(f"{file}: does not carry {owner}/{name}; run `make address`")
         elif new != text:
-            path.write_text(new, encoding="utf-8")
+            files.write(path, new)
             print(f"  {file}: now {owner}/{name}")
     if bad:
         sys.exit("\n".join(bad))

@@ -19,6 +19,10 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import files  # noqa: E402
+
 BOOK = Path(__file__).parents[1]
 TEXT = BOOK / "text"
 CELL_TIMEOUT = 300  # seconds
@@ -61,10 +65,7 @@ def run(name):
     client.execute()
     normalise(notebook)
     nbformat.validate(notebook)
-    # one rename, so that an interrupted run leaves the old notebook whole
-    part = BOOK / f".{name}.part"
-    part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
-    part.rename(BOOK / f"{name}.ipynb")
+    files.write(BOOK / f"{name}.ipynb", nbformat.writes(notebook) + "\n")
 
 
 def normalise(notebook):

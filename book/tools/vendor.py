@@ -129,7 +129,9 @@ def main():
     version = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == f"npm {version}\n":
         return
-    shutil.rmtree(VENDOR, ignore_errors=True)
+    # What a killed run left.
+    for stale in (VENDOR, *ROOT.glob("_vendor-*")):
+        shutil.rmtree(stale, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(prefix="_vendor-", dir=ROOT))
     try:
         if shutil.which("npm") is None:

@@ -11,6 +11,7 @@ from .margin import kkt_point, max_margin
 from .measures import stable_rank
 from .network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
 from .residual import kkt_residual
+from .stored import stored_result
 from .trajectory import Outcome, Trajectory
 
 

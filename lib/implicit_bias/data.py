@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ._checks import as_float_tensor, fail, finite, positive_int, probability
 from ._checks import positive as check_positive
-from .dataset import Dataset
+from .dataset import LARGEST_NORM, SMALLEST_NORM, Dataset
 from .span import chi, gaussian_rows, generator
 from .spectra import Spectrum, spectrum_rows
 
@@ -243,6 +243,8 @@ def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
     values = torch.as_tensor(norms, dtype=torch.float64)
     if values.ndim > 1 or (values.ndim == 1 and values.shape[0] != n):
         fail("norms", f"one number or {n} of them", tuple(values.shape))
+    if not bool(((values >= SMALLEST_NORM) & (values <= LARGEST_NORM)).all()):
+        fail("norms", f"lengths from {SMALLEST_NORM:g} to {LARGEST_NORM:g}", norms)
     return values.expand(n)
 
 

@@ -7,21 +7,38 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, finite, positive_int
+from ._checks import fail, finite, own_tensor, positive_int
+from ._compare import Comparable
+from ._saving import Savable
+from .span import binary_scale
 
-__all__ = ["Dataset"]
+__all__ = ["LARGEST_NORM", "SMALLEST_NORM", "Dataset", "a_dataset"]
+
+SMALLEST_NORM, LARGEST_NORM = 1e-150, 1e150
+"""Between these, squares of norms are normal numbers of float64."""
+
+BLOCK = 50_000_000
+"""So many inner products (400 MB) are held at once."""
 
 
-@dataclass(frozen=True)
-class Dataset:
+@dataclass(frozen=True, eq=False)
+class Dataset(Comparable, Savable):
     """Samples and labels, validated.
+
+    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit; :meth:`save` and :meth:`load`
+    write and read a file.
+
+    With ``ambient_dim > d`` the rows are coordinates in an orthonormal basis of some subspace (:attr:`in_span`). Inner
+    products, gradient descent, SGD and flow are those of the full space. A rule that treats coordinates one by one
+    is not: sign descent, Adam, coordinate-wise noise or an ℓ1 norm depend on the basis, so on such data they are other
+    algorithms. Draw the data with ``space="full"`` for these.
 
     Parameters
     ----------
     x : (..., n, d) real
-        Samples as rows; float32 is kept, everything else becomes float64.
+        Samples as rows; float32 is kept, everything else becomes float64. Norms are 0 or from 1e-150 to 1e150.
     y : (..., n)
-        Labels, each +1 or -1.
+        Labels, each +1 or -1 (of booleans or 0 and 1, ``2 * y - 1``).
     ambient_dim : int, optional
         The dimension the samples live in, when ``x`` holds their coordinates in a subspace. Default: ``d``.
     means : (..., k, d), optional
@@ -30,7 +47,8 @@ class Dataset:
     Raises
     ------
     ValueError
-        On wrong shapes, NaN or infinite samples, or labels other than ±1; the message names the place and the value.
+        On wrong shapes, masked, NaN or infinite samples, norms out of range, or labels other than ±1; the message names
+        the place and the value.
     """
 
     x: Tensor
@@ -39,12 +57,13 @@ class Dataset:
     means: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        x, y = as_float_tensor(self.x, "x"), as_float_tensor(self.y, "y")
+        x, y = own_tensor(self.x, "x"), own_tensor(self.y, "y")
         if x.ndim < 2 or 0 in x.shape:
             fail("x", "a non-empty array of shape (..., n, d)", tuple(x.shape))
         if y.shape != x.shape[:-1]:
             fail("y", f"shape {tuple(x.shape[:-1])}, one label a sample", tuple(y.shape))
         finite(x, "x")
+        _check_norms(x)
         wrong = (y != 1) & (y != -1)
         if wrong.any():
             place = tuple(wrong.nonzero()[0].tolist())
@@ -55,6 +74,12 @@ class Dataset:
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", y.to(x))
         object.__setattr__(self, "ambient_dim", ambient)
+        if self.means is not None:
+            means = own_tensor(self.means, "means").to(x)
+            if means.ndim < 2 or means.shape[-1] != x.shape[-1]:
+                fail("means", f"shape (..., k, {x.shape[-1]}), in the coordinates of x", tuple(means.shape))
+            finite(means, "means")
+            object.__setattr__(self, "means", means)
 
     @property
     def n(self) -> int:
@@ -67,6 +92,11 @@ class Dataset:
         return self.x.shape[-1]
 
     @property
+    def in_span(self) -> bool:
+        """Whether the columns are coordinates in a subspace of the ``ambient_dim`` dimensions: see :class:`Dataset`."""
+        return self.ambient_dim > self.d
+
+    @property
     def gram(self) -> Tensor:
         """Inner products ``⟨x_i, x_k⟩`` (..., n, n)."""
         return self.x @ self.x.mT
@@ -74,7 +104,8 @@ class Dataset:
     @property
     def norms(self) -> Tensor:
         """``‖x_i‖`` (..., n)."""
-        return self.x.norm(dim=-1)
+        scale = binary_scale(self.x.abs().amax((-2, -1)))[..., None, None]
+        return (self.x / scale).norm(dim=-1) * scale[..., 0]
 
     @property
     def R_min(self) -> Tensor:
@@ -93,10 +124,16 @@ class Dataset:
 
     @property
     def p(self) -> Tensor:
-        """``max_{i≠k} |⟨x_i, x_k⟩|`` (...); 0 for a single sample."""
-        gram = self.gram
-        eye = torch.eye(self.n, dtype=torch.bool, device=gram.device)
-        return gram.abs().masked_fill(eye, 0).amax((-2, -1))
+        """``max_{i≠k} |⟨x_i, x_k⟩|`` (...), in float64; 0 for a single sample."""
+        # In float64, where no square vanishes, and by rows: n² numbers at once are too many for a large n.
+        x = self.x.to(torch.float64)
+        rows = max(1, BLOCK // x.shape[:-1].numel())
+        largest = x.new_zeros(x.shape[:-2])
+        for first in range(0, self.n, rows):
+            block = (x[..., first : first + rows, :] @ x.mT).abs()
+            block.diagonal(first, -2, -1).zero_()
+            largest = torch.maximum(largest, block.amax((-2, -1)))
+        return largest
 
     @property
     def mu_hat(self) -> Tensor:
@@ -117,3 +154,22 @@ class Dataset:
         batch = f", batch {tuple(self.x.shape[:-2])}" if self.x.ndim > 2 else ""
         where = f"d={self.d}" if self.d == self.ambient_dim else f"d={self.ambient_dim:,} held in {self.d} coordinates"
         return f"Dataset(n={self.n}, {where}{batch}, {str(self.x.dtype).removeprefix('torch.')})"
+
+
+def _check_norms(x: Tensor) -> None:
+    """Refuse rows whose squared norms would overflow or vanish in float64."""
+    # The largest entry of a row says its norm up to √d.
+    size = x.abs().amax(-1)
+    bad = (size > LARGEST_NORM) | ((size < SMALLEST_NORM) & (size > 0))
+    if bool(bad.any()):
+        place = tuple(bad.nonzero()[0].tolist())
+        got = f"{size[place].item():.3g} at index {place if len(place) > 1 else place[0]}"
+        fail("x", f"rows whose size is 0 or from {SMALLEST_NORM:g} to {LARGEST_NORM:g} (scale them)", got)
+
+
+def a_dataset(value: object, argument: str = "data") -> Dataset:
+    """Refuse what is no :class:`Dataset`, and say how to make one."""
+    if isinstance(value, Dataset):
+        return value
+    cure = ": of a run, run.data" if hasattr(value, "final") else ": of samples and labels ±1, ib.Dataset(x, y)"
+    return fail(argument, f"an ib.Dataset{cure}", type(value).__name__)

@@ -46,12 +46,18 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
 def _record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:
     if record is None:
         return log_spaced(steps)
-    wanted = sorted(set(torch.as_tensor(record).tolist()))
+    expected = f"steps between 0 and {steps}"
+    try:
+        wanted = sorted({float(step) for step in record})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"record: expected {expected}, got {record!r}") from error
+    if not all(map(math.isfinite, wanted)):
+        fail("record", expected, record)
     if any(step != int(step) for step in wanted):
         fail("record", "whole steps", next(step for step in wanted if step != int(step)))
     wanted = [int(step) for step in wanted]
     if not wanted or wanted[0] < 0 or wanted[-1] > steps:
-        fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
+        fail("record", expected, wanted[:1] + wanted[-1:])
     return wanted
 
 

@@ -170,7 +170,7 @@ class _Flow:
     def pull(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Coefficients of the samples in ``-∇_{w_j} log L``, and those a neuron would have at slope 1."""
         problem = self.problem
-        if problem.activation.smooth:
+        if not problem.activation.piecewise_linear:
             f = (problem.a * problem.activation.value(z)).sum(-2, keepdim=True)
             slopes = problem.activation.derivative(z)
         else:
@@ -246,7 +246,7 @@ class _Flow:
         self.h = torch.where(
             h > 0, torch.where(accepted & (h < self.h), torch.maximum(self.h, h * growth), h * growth), self.h
         )
-        if self.problem.activation.smooth:
+        if not self.problem.activation.piecewise_linear:
             self.accept(accepted, point, h)
         else:
             crossed, fraction = self.crossings(point, h)

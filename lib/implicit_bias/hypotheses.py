@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from ._checks import fail, gamma_in_range, positive, positive_int
+from ._compare import Comparable
 from ._format import format_slack
+from ._saving import Savable
 from .data import Dataset
 
 __all__ = [
@@ -29,8 +31,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Hypothesis:
+@dataclass(frozen=True, eq=False)
+class Hypothesis(Comparable, Savable):
     """An inequality ``lhs ≥ rhs`` with its ``slack = lhs/rhs`` (...); ``parts`` when several must hold, the slack
     then the smallest.
     """

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor
 
 from ._checks import fail, gamma_in_range, positive_int
-from .data import Dataset
+from ._compare import Comparable
+from ._saving import Savable
+from .dataset import Dataset, a_dataset
 from .least_distance import least_distance, over_batch
 from .network import TwoLayer, leaky_relu
 
@@ -36,12 +38,13 @@ TOLERANCE = 1e-9
 # -- the hard-margin linear predictor --------
 
 
-@dataclass(frozen=True)
-class MaxMargin:
+@dataclass(frozen=True, eq=False)
+class MaxMargin(Comparable, Savable):
     """The hard-margin ℓ2 predictor without bias: ``z`` (..., d) of least norm with ``y_i⟨z, x_i⟩ ≥ 1``, its
     multipliers, its margin.
 
-    ``margin = 1/‖z‖`` (...). Where the data cannot be separated, ``separable`` is False, ``z`` is NaN and the margin 0.
+    ``lam`` (..., n) is in float64, since its size is that of ``1/‖x‖²``. ``margin = 1/‖z‖`` (...). Where the data
+    cannot be separated, ``separable`` is False, ``z`` is NaN and the margin 0.
     """
 
     z: Tensor
@@ -52,22 +55,23 @@ class MaxMargin:
 
 def max_margin(data: Dataset) -> MaxMargin:
     """``z* = argmin ‖z‖  s.t.  y_i⟨z, x_i⟩ ≥ 1`` for all i (F-3.2.7, S-4), exact, by non-negative least squares."""
+    a_dataset(data)
     x, y = data.x.double(), data.y.double()
     K = (x @ x.mT) * y.unsqueeze(-1) * y.unsqueeze(-2)
     answers = over_batch(least_distance, K)
     missing = np.full(data.n, np.nan)
-    lam = torch.from_numpy(np.stack([missing if a is None else a for a in answers])).reshape(y.shape)
-    separable = torch.tensor([a is not None for a in answers]).reshape(y.shape[:-1])
+    lam = torch.from_numpy(np.stack([missing if a is None else a for a in answers])).reshape(y.shape).to(x.device)
+    separable = torch.tensor([a is not None for a in answers], device=x.device).reshape(y.shape[:-1])
     z = ((lam * y).unsqueeze(-1) * x).sum(-2)
-    margin = torch.where(separable, 1 / z.norm(dim=-1), torch.zeros(()).double())
-    return MaxMargin(z.to(data.x), lam.to(data.x), margin.to(data.x), separable)
+    margin = torch.where(separable, 1 / z.norm(dim=-1), torch.zeros(()).to(z))
+    return MaxMargin(z.to(data.x), lam, margin.to(data.x), separable)
 
 
 # -- the exact KKT point of F-3.2 --------
 
 
-@dataclass(frozen=True)
-class KKTPoint:
+@dataclass(frozen=True, eq=False)
+class KKTPoint(Comparable, Savable):
     """The candidate of F-3.2: all positive neurons at ``v``, all negative ones at ``u``; ``is_kkt`` says whether it
     is a KKT point.
 

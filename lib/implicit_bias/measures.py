@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from . import losses
-from ._checks import as_float_tensor, fail
+from ._checks import as_float_tensor, fail, finite
 from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
-from .span import generator
+from .span import binary_scale, generator
 from .trajectory import Trajectory
 
 __all__ = [
@@ -40,15 +40,20 @@ def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
     """``‖W‖_F² / ‖W‖_2²`` (...) of a matrix (..., m, d), or of a network's first layer, frozen part included (F,
     Definition 4.1).
 
-    Both norms come from the singular values, at full precision: no tolerance is involved. A zero matrix has none: NaN.
+    The largest eigenvalue of the smaller of ``W Wᵀ`` and ``Wᵀ W`` is exact to rounding, and no other is needed. A zero
+    matrix has no stable rank: NaN.
     """
     if isinstance(weights, TwoLayer):
         return (weights.frobenius() / weights.spectral()) ** 2
     weights = as_float_tensor(weights, "weights")
     if weights.ndim < 2:
         fail("weights", "a matrix (..., m, d)", tuple(weights.shape))
-    values = torch.linalg.svdvals(weights)
-    return (values / values[..., :1]).square().sum(-1)
+    finite(weights, "weights")
+    # By a power of two, so that squares neither overflow nor vanish.
+    unit = weights / binary_scale(weights.abs().amax((-2, -1)))[..., None, None]
+    smaller = unit @ unit.mT if unit.shape[-2] <= unit.shape[-1] else unit.mT @ unit
+    largest = torch.linalg.eigvalsh(smaller)[..., -1]
+    return smaller.diagonal(dim1=-2, dim2=-1).sum(-1) / largest
 
 
 def class_stable_rank(net: TwoLayer) -> Tensor:

@@ -1,8 +1,4 @@
-r"""Two-layer networks ``f(x; W) = Σ_j a_j φ(⟨w_j, x⟩)`` with a fixed second layer, and their activations.
-
-The kink convention, stated once: where the derivative jumps, ``φ'(0) = 1``. K (Kou, Chen, Gu) fixes it so, F (Frei et
-al.) allows any value in ``[γ, 1]`` (Clarke subdifferential), and torch's own leaky ReLU would say γ.
-"""
+"""Two-layer networks ``f(x; W) = Σ_j a_j φ(⟨w_j, x⟩)`` with a fixed second layer."""
 
 from __future__ import annotations
 
@@ -10,101 +6,58 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, finite, gamma_in_range, positive, positive_int
+from ._checks import (
+    as_float_tensor,
+    fail,
+    finite,
+    numbers,
+    own_tensor,
+    positive,
+    positive_int,
+    scalar_or_tensor,
+    seed_number,
+)
+from ._compare import Comparable
+from ._saving import Savable
+from .activation import Activation, an_activation, leaky_relu, relu, smoothed_leaky_relu
 from .data import Dataset
-from .span import generator, spectral_norm, wishart
+from .dataset import a_dataset
+from .span import binary_scale, generator, spectral_norm, wishart
 
-__all__ = ["Activation", "TwoLayer", "leaky_relu", "relu", "smoothed_leaky_relu"]
-
-
-@dataclass(frozen=True)
-class Activation:
-    """An activation ``φ`` with its leak ``gamma`` (``γ ≤ φ' ≤ 1``) and smoothness ``H`` (``|φ''| ≤ H``; None where φ
-    has a kink).
-
-    ``gamma`` may be a tensor whose shape is the batch shape of the weights it is used with: slopes run as one tensor.
-    """
-
-    name: str
-    gamma: float | Tensor
-    smooth: bool = False
-
-    @property
-    def H(self) -> float | Tensor | None:
-        """The bound on ``|φ''|``: (1 - γ)/4 for the smoothed leaky ReLU, None for a kink."""
-        return (1 - self.gamma) / 4 if self.smooth else None
-
-    @property
-    def homogeneous(self) -> bool:
-        """Whether ``φ(βz) = βφ(z)`` for β > 0."""
-        return not self.smooth
-
-    def _gamma(self, z: Tensor) -> float | Tensor:
-        if not isinstance(self.gamma, Tensor):
-            return self.gamma
-        gamma = self.gamma.to(z)
-        return gamma[..., None, None] if gamma.ndim else gamma
-
-    def value(self, z: Tensor) -> Tensor:
-        """``φ(z)`` elementwise; z (..., m, n)."""
-        gamma = self._gamma(z)
-        if self.smooth:
-            # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its default of 20 loses ten
-            # digits.
-            return (F.softplus(z, threshold=40.0).sub_(math.log(2)) * (1 - gamma)).add_(gamma * z)
-        return torch.where(z >= 0, z, gamma * z)
-
-    def derivative(self, z: Tensor) -> Tensor:
-        """``φ'(z)`` elementwise, 1 at a kink."""
-        gamma = self._gamma(z)
-        if self.smooth:
-            return (torch.sigmoid(z) * (1 - gamma)).add_(gamma)
-        # Exactly 1 or γ; torch.where between two numbers takes six times longer.
-        return (z >= 0).to(z.dtype).clamp(min=gamma)
-
-    def to(self, *args, **kwargs) -> Activation:
-        """Move a tensor of slopes along with the weights."""
-        return replace(self, gamma=self.gamma.to(*args, **kwargs)) if isinstance(self.gamma, Tensor) else self
-
-
-def leaky_relu(gamma: float | Tensor) -> Activation:
-    """``max(z, γz)``, γ in (0, 1]; γ = 0 is refused here, use :func:`relu`."""
-    gamma_in_range(gamma)
-    return Activation("leaky_relu", gamma)
-
-
-def relu() -> Activation:
-    """``max(z, 0)``."""
-    return Activation("relu", 0.0)
-
-
-def smoothed_leaky_relu(gamma: float | Tensor) -> Activation:
-    """``γz + (1-γ) log((1 + e^z)/2)``: γ-leaky and (1-γ)/4-smooth, the activation of F's experiments."""
-    gamma_in_range(gamma)
-    return Activation("smoothed_leaky_relu", gamma, smooth=True)
+__all__ = ["Activation", "TwoLayer", "a_network", "leaky_relu", "relu", "smoothed_leaky_relu"]
 
 
 OUTPUTS = ("1/sqrt(m)", "1/m")
 
 
-@dataclass(frozen=True)
-class TwoLayer:
+@dataclass(frozen=True, eq=False)
+class TwoLayer(Comparable, Savable):
     """The network ``f(x; W) = Σ_j a_j φ(⟨w_j, x⟩)``; only ``W`` is trained.
+
+    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit; :meth:`save` and :meth:`load`
+    write and read a file.
 
     Parameters
     ----------
     weights : (..., m, d)
         First layer, in the coordinates of the data it is used with.
     a : (m,) or (..., m)
-        Second layer, no zeros. F takes ``±1/√m`` (m neurons in all), K takes ``±1/m`` (m neurons of each sign).
+        Second layer, no zeros. F takes ``±1/√m`` (m neurons in all), K takes ``±1/m`` (m neurons of each sign). The
+        weight of a ``torch.nn.Linear(m, 1)``, of shape (1, m), is taken as (m,).
     activation : Activation
     frozen_gram : (..., m, m), optional
         Gram matrix of the weights' components outside those coordinates: they never move (every gradient lies in the
         span of the data) and count only in norms and stable rank.
+
+    Raises
+    ------
+    ValueError
+        On shapes that do not fit, NaN or infinity, zeros in ``a``, or a ``frozen_gram`` that is not symmetric and
+        positive semidefinite.
     """
 
     weights: Tensor
@@ -113,33 +66,34 @@ class TwoLayer:
     frozen_gram: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        weights = as_float_tensor(self.weights, "weights")
-        a = as_float_tensor(self.a, "a").to(weights)
+        an_activation(self.activation)
+        weights = own_tensor(self.weights, "weights")
         if weights.ndim < 2 or 0 in weights.shape:
             fail("weights", "a non-empty array of shape (..., m, d)", tuple(weights.shape))
-        m = weights.shape[-2]
-        if a.ndim < 1 or a.shape[-1] != m:
-            fail("a", f"{m} entries, one a neuron", tuple(a.shape))
-        if any(1 != ours != theirs != 1 for ours, theirs in zip(weights.shape[-3::-1], a.shape[-2::-1])):
-            fail(
-                "a",
-                f"a batch shape that broadcasts with {tuple(weights.shape[:-2])}, that of the weights",
-                tuple(a.shape[:-1]),
-            )
         finite(weights, "weights")
-        finite(a, "a")
-        if bool((a == 0).any()):
-            fail("a", "no zero entries (such a neuron would be no part of the network)", "0")
-        if not isinstance(self.activation, Activation):
-            fail("activation", "leaky_relu(gamma), relu() or smoothed_leaky_relu(gamma)", repr(self.activation))
-        if self.frozen_gram is not None:
-            frozen = as_float_tensor(self.frozen_gram, "frozen_gram").to(weights)
-            if frozen.shape[-2:] != (m, m):
-                fail("frozen_gram", f"shape (..., {m}, {m})", tuple(frozen.shape))
-            finite(frozen, "frozen_gram")
-            object.__setattr__(self, "frozen_gram", frozen)
+        a = _second_layer(own_tensor(self.a, "a").to(weights), weights)
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "a", a)
+        object.__setattr__(self, "activation", self.activation.to(weights.device))
+        if self.frozen_gram is not None:
+            frozen = own_tensor(self.frozen_gram, "frozen_gram").to(weights)
+            _check_gram(frozen, self.m, "frozen_gram")
+            object.__setattr__(self, "frozen_gram", frozen)
+
+    def with_weights(self, weights: Tensor) -> TwoLayer:
+        """The same network with another first layer of the same width and number of columns."""
+        weights = own_tensor(weights, "weights").to(self.weights.device)
+        if weights.shape[-2:] != self.weights.shape[-2:]:
+            fail("weights", f"shape (..., {self.m}, {self.d})", tuple(weights.shape))
+        finite(weights, "weights")
+        net = object.__new__(TwoLayer)
+        # What was checked once is not checked again: a run makes a network of each of its records.
+        frozen = None if self.frozen_gram is None else self.frozen_gram.to(weights, copy=True)
+        a = self.a.to(weights, copy=True)
+        parts = {"weights": weights, "a": a, "activation": self.activation, "frozen_gram": frozen}
+        for name, part in parts.items():
+            object.__setattr__(net, name, part)
+        return net
 
     @classmethod
     def init(
@@ -160,6 +114,8 @@ class TwoLayer:
 
         When the data are held in span coordinates, the part of W outside them enters as its exact Wishart Gram matrix.
         """
+        a_dataset(data)
+        an_activation(activation)
         m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
         positive(scale, "scale", zero=True)
         if output not in OUTPUTS:
@@ -169,20 +125,8 @@ class TwoLayer:
         m = m_pos + m_neg
         size = math.sqrt(m) if output == "1/sqrt(m)" else m_pos
         a = torch.cat([torch.ones(m_pos), -torch.ones(m_neg)]).to(data.x) / size
-        outside = data.ambient_dim - data.d
-
-        def draw(one_seed: int | None) -> tuple[Tensor, Tensor | None]:
-            stream = generator(one_seed, "weights")
-            inside = torch.randn(m, data.d, generator=stream, dtype=torch.float64)
-            return inside, wishart(m, outside, stream) if outside else None
-
-        if isinstance(seed, Sequence):
-            parts = [draw(one) for one in seed]
-            weights = torch.stack([inside for inside, _ in parts])
-            frozen = torch.stack([gram for _, gram in parts]) if outside else None
-        else:
-            weights, frozen = draw(seed)
-        factor = torch.as_tensor(scale, dtype=torch.float64)
+        weights, frozen = _draws(seed, m, data.d, data.ambient_dim - data.d)
+        factor = torch.as_tensor(scalar_or_tensor(scale, "scale"), dtype=torch.float64).cpu()
         if factor.ndim:
             lead = (slice(None),) * (weights.ndim - 2) + (None,) * factor.ndim
             weights, frozen = weights[lead], None if frozen is None else frozen[lead]
@@ -239,19 +183,38 @@ class TwoLayer:
         gram = self.weights @ self.weights.mT
         return gram if self.frozen_gram is None else gram + self.frozen_gram
 
+    def _binary_scale(self) -> Tensor:
+        """A power of two of the size of the largest entry (...), by which squares neither overflow nor vanish."""
+        size = self.weights.abs().amax((-2, -1))
+        if self.frozen_gram is not None:
+            size = torch.maximum(size, self.frozen_gram.diagonal(dim1=-2, dim2=-1).amax(-1).sqrt())
+        return binary_scale(size)
+
+    def _reduced(self) -> tuple[TwoLayer, Tensor]:
+        """The network divided by its scale, bit for bit the same otherwise, and the scale (...)."""
+        scale = self._binary_scale()
+        factor = scale[..., None, None]
+        frozen = None if self.frozen_gram is None else self.frozen_gram / factor / factor
+        net = self.with_weights(self.weights / factor)
+        object.__setattr__(net, "frozen_gram", frozen)
+        return net, scale
+
     def frobenius(self) -> Tensor:
         """``‖W‖_F`` (...)."""
-        return self.weight_gram().diagonal(dim1=-2, dim2=-1).sum(-1).sqrt()
+        net, scale = self._reduced()
+        return net.weight_gram().diagonal(dim1=-2, dim2=-1).sum(-1).sqrt() * scale
 
     def spectral(self) -> Tensor:
         """``‖W‖_2`` (...)."""
+        net, scale = self._reduced()
         if self.frozen_gram is None and self.d < self.m:
-            return spectral_norm(self.weights.mT @ self.weights)
-        return spectral_norm(self.weight_gram())
+            return spectral_norm(net.weights.mT @ net.weights) * scale
+        return spectral_norm(net.weight_gram()) * scale
 
     def scaled(self, factor: float | Tensor) -> TwoLayer:
         """The network with ``factor · W``."""
-        factor = torch.as_tensor(factor, dtype=self.weights.dtype, device=self.weights.device)
+        factor = numbers(factor, "factor").to(self.weights)
+        finite(factor, "factor")
         factor = factor[..., None, None] if factor.ndim else factor
         frozen = None if self.frozen_gram is None else self.frozen_gram * factor**2
         return replace(self, weights=self.weights * factor, frozen_gram=frozen)
@@ -268,3 +231,72 @@ class TwoLayer:
         gamma = self.activation.gamma
         slope = f"({gamma:g})" if isinstance(gamma, (int, float)) else "(γ batch)"
         return f"TwoLayer(m={self.m}, d={self.d}, {self.activation.name}{slope}{batch})"
+
+
+def _second_layer(a: Tensor, weights: Tensor) -> Tensor:
+    m = weights.shape[-2]
+    while a.ndim > max(weights.ndim - 1, 1) and a.shape[0] == 1:
+        a = a[0]  # a linear layer with one output keeps its weights so
+    if a.ndim < 1 or a.shape[-1] != m:
+        fail("a", f"{m} entries, one a neuron", tuple(a.shape))
+    if a.ndim > weights.ndim - 1:
+        cure = f"weights.expand({', '.join(map(str, a.shape[:-1]))}, ...) trains one network for each"
+        expected = f"shape ({m},): one output, for the one first layer of shape {tuple(weights.shape)}; {cure}"
+        fail("a", expected, tuple(a.shape))
+    if any(1 != ours != theirs != 1 for ours, theirs in zip(weights.shape[-3::-1], a.shape[-2::-1])):
+        expected = f"a batch shape that broadcasts with {tuple(weights.shape[:-2])}, that of the weights"
+        fail("a", expected, tuple(a.shape[:-1]))
+    finite(a, "a")
+    if bool((a == 0).any()):
+        fail("a", "no zero entries (such a neuron would be no part of the network)", "0")
+    return a
+
+
+def _check_gram(gram: Tensor, m: int, argument: str) -> None:
+    """Refuse what is no Gram matrix of m vectors, beyond rounding in its own dtype."""
+    if gram.ndim < 2 or gram.shape[-2:] != (m, m):
+        fail(argument, f"shape (..., {m}, {m})", tuple(gram.shape))
+    finite(gram, argument)
+    tolerance = 16 * m * torch.finfo(gram.dtype).eps
+    size = binary_scale(gram.abs().amax((-2, -1)))[..., None, None]
+    unit = gram.to(torch.float64) / size.to(torch.float64)
+    if bool(((unit - unit.mT).abs() > tolerance).any()):
+        off = float((unit - unit.mT).abs().max())
+        fail(argument, "a symmetric matrix", f"entries off their mirror images by {off:.1e} of the largest")
+    # Cholesky, lifted by the rounding allowed, is a sixth of an eigenvalue problem.
+    lifted = unit + tolerance * torch.eye(m, dtype=unit.dtype, device=unit.device)
+    if bool(torch.linalg.cholesky_ex(lifted).info.any()):
+        least = float((torch.linalg.eigvalsh(unit) * size[..., 0]).min())
+        fail(argument, "a positive semidefinite matrix (a Gram matrix is one)", f"the eigenvalue {least:.3g}")
+
+
+def _draws(seed: object, m: int, d: int, outside: int) -> tuple[Tensor, Tensor | None]:
+    """Standard Gaussian weights (m, d), or (seeds, m, d), and the Gram matrices of what lies outside."""
+    if isinstance(seed, (np.ndarray, Tensor)) and seed.ndim == 1:
+        seed = seed.tolist()
+    if not isinstance(seed, Sequence) or isinstance(seed, (str, bytes)):
+        return _draw(seed_number(seed), m, d, outside)
+    seeds = [seed_number(one) for one in seed]
+    if not seeds:
+        fail("seed", "a whole number, or a list of at least one", repr(seed))
+    parts = [_draw(one, m, d, outside) for one in seeds]
+    weights = torch.stack([inside for inside, _ in parts])
+    return weights, torch.stack([gram for _, gram in parts]) if outside else None
+
+
+def _draw(seed: int | None, m: int, d: int, outside: int) -> tuple[Tensor, Tensor | None]:
+    stream = generator(seed, "weights")
+    inside = torch.randn(m, d, generator=stream, dtype=torch.float64)
+    return inside, wishart(m, outside, stream) if outside else None
+
+
+def a_network(value: object, argument: str = "net") -> TwoLayer:
+    """Refuse what is no :class:`TwoLayer`, and say how to make one."""
+    if isinstance(value, TwoLayer):
+        return value
+    cure = ""
+    if isinstance(value, torch.nn.Module):
+        cure = ": of two linear layers without biases, ib.TwoLayer(first.weight, second.weight, ib.relu())"
+    elif hasattr(value, "final"):
+        cure = ": of a run, run.final or run.net(index)"
+    return fail(argument, f"an ib.TwoLayer{cure}", type(value).__name__)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -11,9 +10,10 @@ from torch import Tensor
 from . import losses
 from ._checks import fail
 from .data import Dataset
-from .network import Activation, TwoLayer
+from .dataset import a_dataset
+from .network import Activation, TwoLayer, a_network
 from .span import Span, spectral_norm
-from .trajectory import Trajectory
+from .trajectory import Lift, Trajectory
 
 __all__ = ["GPU_WORTHWHILE", "Problem", "Recorder", "compute_device"]
 
@@ -28,9 +28,12 @@ def compute_device(device: str, entries: int, home: torch.device) -> torch.devic
     if device == "auto":
         return torch.device("cuda") if torch.cuda.is_available() and entries >= GPU_WORTHWHILE else home
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:
+        place = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise ValueError(f"device: expected 'auto' or a device that torch can use, got {device!r} ({error})") from error
+    if place.type == "meta" or device is None:
+        fail("device", "'auto' or a device that holds numbers", repr(device))
+    return place
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,12 @@ class Problem:
         """Check that ``net`` and ``data`` fit, broadcast their batch shapes (and that of ``step_size``), and reduce
         to the span.
         """
+        a_network(net)
+        a_dataset(data)
         if net.d != data.d:
             fail("net", f"weights with {data.d} columns, like the data", net.d)
+        # What the caller holds may change under a run: it keeps its own, all on the data's device.
+        data, net = replace(data), replace(net).to(data.x.device)
         gamma, shapes = net.activation.gamma, [torch.as_tensor(step_size).shape]
         shapes += [data.x.shape[:-2], net.weights.shape[:-2], net.a.shape[:-1], torch.as_tensor(gamma).shape]
         if net.frozen_gram is not None:
@@ -84,7 +91,7 @@ class Problem:
         frozen = None if net.frozen_gram is None else flat(net.frozen_gram, 2)
         activation = net.activation
         if isinstance(gamma, Tensor) and batch:
-            activation = replace(activation, gamma=flat(gamma, 0))
+            activation = activation.with_gamma(flat(gamma, 0))
         span = Span.of(flat(data.x, 2), flat(net.weights, 2), frozen)
         a, y = flat(net.a, 1).unsqueeze(-1), flat(data.y, 1).unsqueeze(-2)
         return cls(data, net, losses.get(loss), span, activation, a, y, batch)
@@ -109,10 +116,10 @@ class Problem:
         tensor = tensor.to(self.data.x.device)
         return tensor.reshape((*self.batch, *tensor.shape[tensor.ndim - core :]))
 
-    def lift(self, state: Tensor) -> TwoLayer:
-        """The caller's network, moved by a state."""
-        moved = self.net.weights + self.shaped(self.span.displacement(state), core=2)
-        return replace(self.net, weights=moved)
+    def lift(self) -> Lift:
+        """From states, at home on the caller's device, to the caller's network."""
+        x = None if self.span.coordinates else self.span.x.to(self.data.x.device)
+        return Lift(self.net, x, tuple(self.batch))
 
 
 @dataclass
@@ -126,31 +133,42 @@ class Recorder:
     spectral: list[Tensor] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
 
+    def smaller_gram(self, state: Tensor) -> Tensor:
+        """``W Wᵀ`` (..., m, m), or ``Wᵀ W`` (..., d, d) where that is smaller and shows all of W: both norms are in
+        either.
+        """
+        span = self.problem.span
+        if self.problem.net.frozen_gram is None and span.x.shape[-1] < span.weights.shape[-2]:
+            weights = span.weights + span.displacement(state)
+            return weights.mT @ weights
+        return span.weight_gram_at(state)
+
     def add(self, state: Tensor) -> bool:
         """Record a state; False, with nothing recorded, when it is not finite."""
         problem = self.problem
         q = problem.margins(problem.span.preactivations(state))
-        weight_gram = problem.span.weight_gram_at(state)
+        weight_gram = self.smaller_gram(state)
         if not bool(torch.isfinite(q).all() & torch.isfinite(weight_gram).all()):
             return False
         self.margins.append(problem.shaped(q, core=1))
         self.log_loss.append(problem.shaped(problem.loss.log_mean(q)))
         self.frobenius.append(problem.shaped(weight_gram.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(0).sqrt()))
         self.spectral.append(problem.shaped(spectral_norm(weight_gram)))
-        self.states.append(state.clone())
+        self.states.append(state.to(problem.data.x.device, copy=True))
         return True
 
     def trajectory(self, **rest: object) -> Trajectory:
         """The finished :class:`Trajectory`; ``rest`` are its times and its outcome."""
         stacked = {name: torch.stack(getattr(self, name)) for name in ("log_loss", "margins", "frobenius", "spectral")}
         problem = self.problem
-        lift: Callable[[Tensor], TwoLayer] = problem.lift
+        if rest.get("_end") is not None:
+            rest["_end"] = rest["_end"].to(problem.data.x.device, copy=True)
         return Trajectory(
             data=problem.data,
             initial=problem.net,
             loss=problem.loss,
             _states=tuple(self.states),
-            _lift=lift,
+            _lift=problem.lift(),
             **stacked,
             **rest,
         )

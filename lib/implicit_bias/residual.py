@@ -9,27 +9,33 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 from ._checks import fail
+from ._compare import Comparable
 from ._format import format_error
-from .data import Dataset
-from .network import TwoLayer
+from ._saving import Savable
+from .dataset import Dataset, a_dataset
+from .least_distance import nonnegative_least_squares
+from .network import TwoLayer, a_network
+from .span import binary_scale
 
 __all__ = ["KKTResidual", "kkt_residual"]
 
+EXPLICIT = 1e8
+"""Products up to which the gradients themselves are factored; beyond, their Gram matrix."""
 
-@dataclass(frozen=True)
-class KKTResidual:
+
+@dataclass(frozen=True, eq=False)
+class KKTResidual(Comparable, Savable):
     """How far ``W``, rescaled so that its smallest margin is 1, is from a KKT point of Problem (1); all four are 0 at
     one.
 
     Attributes
     ----------
     stationarity : (...)   ``‖W - Σ_i λ_i y_i ∇f_i‖_F / ‖W‖_F`` at the best ``λ ≥ 0`` and best subgradients
-    feasibility : (...)    ``max(0, -min_i y_i f(x_i)) / max_i |f(x_i)|``, 0 when every sample is classified right, 1
-        at most
+    feasibility : (...)    0 when every sample is classified right; 1 when some margin is 0 or negative, since no factor
+        then makes the smallest one 1
     slackness : (...)      ``Σ_i λ_i (y_i f(x_i) - 1) / Σ_i λ_i`` after rescaling
     dual : (...)           how negative λ would be if it were free: ``max(0, -min λ) / max |λ|`` of plain least squares
     lam : (..., n)         the multipliers found, for the rescaled network
@@ -63,42 +69,108 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
 
     The conditions concern a direction: the network is first rescaled so that its smallest margin is 1. Where a
     preactivation is within ``kink`` (relative to ``‖w_j‖‖x_i‖``) of 0, the best subgradient in ``[γ, 1]`` is used, as
-    the Clarke subdifferential allows.
+    the Clarke subdifferential allows. Problem (1) trains the first layer alone, and so do these conditions: of a
+    network with both layers trained they say how near its first layer is to a KKT point with its second layer fixed.
 
     Raises
     ------
     ValueError
         If net and data do not fit, or the activation is not homogeneous (Problem (1) is then no limit of anything).
     """
+    a_network(net)
+    a_dataset(data)
     if net.d != data.d:
         fail("net", f"weights with {data.d} columns, like the data", net.d)
     if not net.activation.homogeneous:
         fail("net", "a homogeneous activation (leaky ReLU or ReLU)", net.activation.name)
-    net, data = net.to(torch.float64), data.to(torch.float64)
     batch = torch.broadcast_shapes(net.weights.shape[:-2], data.x.shape[:-2])
-    q = (data.y * net(data.x)).expand(*batch, data.n)
-    smallest = q.amin(-1)
-    scale = torch.where(smallest > 0, 1 / smallest, torch.ones_like(smallest))
-    feasibility = (-smallest).clamp_min(0) / q.abs().amax(-1).clamp_min(1e-300)
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64).expand(batch)
+    parts = {
+        "weights": net.weights.expand(*batch, *net.weights.shape[-2:]),
+        "a": net.a.expand(*batch, net.m),
+        "x": data.x.expand(*batch, *data.x.shape[-2:]),
+        "y": data.y.expand(*batch, data.n),
+        "outside": torch.zeros(batch) if net.frozen_gram is None else _trace(net.frozen_gram).expand(batch),
+    }
+    # One solve after the other, of small matrices, so wherever the network lives: on the processor.
+    parts = {name: part.detach().to("cpu", torch.float64) for name, part in parts.items()}
+    ones = [
+        _one({name: part[index] for name, part in parts.items()}, float(gamma[index]), kink)
+        for index in np.ndindex(*batch)
+    ]
+    return KKTResidual(*(_gathered(values, batch, net.weights.device) for values in zip(*ones)))
 
-    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    norm = net.frobenius().expand(batch)
-    entries = []
-    for index in np.ndindex(*batch):
-        weights = net.weights.expand(*batch, *net.weights.shape[-2:])[index]
-        x, y = data.x.expand(*batch, *data.x.shape[-2:])[index], data.y.expand(*batch, data.n)[index]
-        a = net.a.expand(*batch, net.m)[index]
-        excess = (q[index] * scale[index] - 1).clamp_min(0)
-        entries.append(_fit_multipliers(weights, a, x, y, float(gamma.expand(batch)[index]), kink, excess))
-    lam = torch.stack([lam for lam, _, _ in entries]).reshape(*batch, data.n)
-    inside = torch.stack([gap for _, gap, _ in entries]).reshape(batch)
-    dual = torch.stack([dual for _, _, dual in entries]).reshape(batch)
-    outside = torch.zeros(batch) if net.frozen_gram is None else net.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1)
-    stationarity = (inside**2 + outside).sqrt() / norm.clamp_min(1e-300)
-    lam = lam * scale.unsqueeze(-1)
-    excess = (q * scale.unsqueeze(-1) - 1).clamp_min(0)
-    slackness = (lam * excess).sum(-1) / lam.sum(-1).clamp_min(1e-300)
-    return KKTResidual(stationarity, feasibility, slackness, dual, lam, scale)
+
+def _trace(gram: Tensor) -> Tensor:
+    return gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+
+def _gathered(values: tuple[Tensor, ...], batch: torch.Size, device: torch.device) -> Tensor:
+    stacked = torch.stack(values)
+    return stacked.reshape((*batch, *stacked.shape[1:])).to(device)
+
+
+def _one(parts: dict[str, Tensor], gamma: float, kink: float) -> tuple[Tensor, ...]:
+    """The fields of :class:`KKTResidual` for one network on one data set.
+
+    The conditions do not change when W, a and the samples are each scaled, so all are brought to size one: squares of
+    extreme numbers would leave the range of floats.
+    """
+    size = {name: float(binary_scale(parts[name].abs().max())) for name in ("weights", "a", "x")}
+    weights, a, x = (parts[name] / size[name] for name in ("weights", "a", "x"))
+    y, outside = parts["y"], parts["outside"] / size["weights"] / size["weights"]
+    z = weights @ x.mT
+    q = y * (a @ torch.where(z > 0, z, gamma * z))
+    smallest = q.min()
+    right = bool(smallest > 0)
+    feasibility = torch.zeros(()).double() if right else torch.ones(()).double()
+    excess = (q / smallest - 1).clamp_min(0) if right else torch.zeros_like(q)
+    lam, left, dual = _fit_multipliers(weights, a, x, y, gamma, kink, excess)
+    norm = (weights.square().sum() + outside).sqrt()
+    stationarity = (left.square() + outside).sqrt() / norm.clamp_min(1e-300)
+    slackness = (lam * excess).sum() / lam.sum().clamp_min(1e-300)
+    # λ of W itself, then of W brought to margin 1.
+    unit = size["a"] * size["x"]
+    lam = lam / smallest / unit / unit if right else lam * (size["weights"] / unit)
+    scale = 1 / smallest / size["weights"] / unit if right else torch.ones(()).double()
+    return stationarity, feasibility, slackness, dual, lam, scale
+
+
+class _Columns:
+    """The gradients ``y_i ∇f_i`` (one for each pattern of slopes) as columns of a least-squares problem for W.
+
+    They live in m · d dimensions. Where that matrix is large, only its Gram matrix is formed,
+    ``⟨x_i, x_k⟩ y_i y_k Σ_j a_j² φ'_ij φ'_kj``, and a square root of it takes its place.
+    """
+
+    def __init__(self, weights: Tensor, a: Tensor, x: Tensor, y: Tensor) -> None:
+        self.weights, self.a, self.x, self.y = weights, a, x, y
+
+    def combined(self, owner: list[int], slopes: Tensor, share: Tensor) -> Tensor:
+        """``Σ share · column`` as a matrix (m, d)."""
+        coefficients = (slopes * (share * self.y[owner]).unsqueeze(-1)).T * self.a.unsqueeze(-1)
+        return coefficients @ self.x[owner]
+
+    def products(self, owner: list[int], slopes: Tensor, matrix: Tensor) -> Tensor:
+        """``⟨column, matrix⟩`` for each column."""
+        return self.y[owner] * (((matrix @ self.x[owner].mT).T * slopes) @ self.a)
+
+    def reduced(self, owner: list[int], slopes: Tensor) -> tuple[Tensor, Tensor]:
+        """A square factor F of the columns' Gram matrix, and t: ``‖F s - t‖`` and the distance of ``Σ s · column``
+        from W have the same minimisers.
+        """
+        if self.weights.numel() * len(owner) ** 2 <= EXPLICIT:
+            matrix = slopes.unsqueeze(-1) * (self.a.unsqueeze(-1) * self.x[owner].unsqueeze(-2))
+            matrix = (matrix * self.y[owner][:, None, None]).flatten(1).T
+            basis, factor = torch.linalg.qr(matrix)
+            return factor, basis.T @ self.weights.flatten()
+        signed = self.y[owner].unsqueeze(-1) * self.x[owner]
+        gram = (signed @ signed.mT) * ((slopes * self.a) @ (slopes * self.a).mT)
+        values, vectors = torch.linalg.eigh(gram)
+        kept = values > len(owner) * torch.finfo(values.dtype).eps * values[-1]
+        root = values[kept].sqrt()
+        factor = root.unsqueeze(-1) * vectors[:, kept].mT
+        return factor, vectors[:, kept].mT @ self.products(owner, slopes, self.weights) / root
 
 
 def _fit_multipliers(
@@ -112,34 +184,48 @@ def _fit_multipliers(
     best λ is not unique (dependent samples), the one that leans least on samples with an ``excess`` margin is taken.
     """
     z = weights @ x.mT
-    at_kink = z.abs() <= kink * weights.norm(dim=-1, keepdim=True) * x.norm(dim=-1)
-    gradient = (a.unsqueeze(-1) * y).T.unsqueeze(-1) * x.unsqueeze(-2)  # (n, m, d), at slope 1
-    slopes = torch.where(z > 0, torch.ones_like(z), gamma).T
-    owner, columns = list(range(len(y))), [slopes]
-    target = weights.flatten()
+    at_kink = (z.abs() <= kink * weights.norm(dim=-1, keepdim=True) * x.norm(dim=-1)).T
+    columns = _Columns(weights, a, x, y)
+    lengths = (x.norm(dim=-1) * a.norm()).clamp_min(1e-300)
+    owner, slopes = list(range(len(y))), torch.where(z > 0, torch.ones_like(z), gamma).T
+    first = slopes
     for _ in range(1 + 4 * int(at_kink.sum())):
-        pattern = torch.cat(columns)
-        matrix = (pattern.unsqueeze(-1) * gradient[owner]).flatten(1).T
-        share, _ = nnls(matrix.numpy(), target.numpy(), maxiter=100 * (matrix.shape[1] + 1))
-        share = torch.from_numpy(share)
-        left = target - matrix @ share
-        if not bool(at_kink.any()):
-            break
-        # The vertex of sample i with the largest product with what is left: slope 1 exactly where that helps.
-        pull = torch.einsum("imd,md->im", gradient, left.reshape(weights.shape))
-        vertex = torch.where(at_kink.T, torch.where(pull > 0, torch.ones_like(pull), gamma), slopes)
-        gain = (vertex * pull).sum(-1)
-        better = (gain > 1e-12 * target.norm() * gradient.flatten(1).norm(dim=-1)).nonzero().flatten().tolist()
+        factor, target = columns.reduced(owner, slopes)
+        share = _nonnegative(factor, target)
+        left = weights - columns.combined(owner, slopes, share)
+        vertex, better = _better_vertices(columns, left, first, at_kink, gamma, lengths)
         if not better:
             break
-        owner += better
-        columns.append(vertex[better])
-    if bool(excess.any()) and torch.linalg.matrix_rank(matrix) < matrix.shape[1]:
-        lean = 1e-5 * torch.linalg.matrix_norm(matrix, 2) * excess[owner] / excess.max()
-        stacked, fit = torch.vstack([matrix, lean]), torch.cat([target - left, torch.zeros(1).to(target)])
-        share = torch.from_numpy(nnls(stacked.numpy(), fit.numpy(), maxiter=100 * (matrix.shape[1] + 1))[0])
+        owner, slopes = owner + better, torch.cat([slopes, vertex[better]])
+    else:
+        factor, target = columns.reduced(owner, slopes)
+        share = _nonnegative(factor, target)
+        left = weights - columns.combined(owner, slopes, share)
+    rank = torch.linalg.matrix_rank(factor)
+    if bool(excess.any()) and rank < factor.shape[1]:
+        lean = 1e-5 * torch.linalg.matrix_norm(factor, 2) * excess[owner] / excess.max()
+        fit = torch.cat([factor @ share, torch.zeros(1).to(target)])
+        share = _nonnegative(torch.vstack([factor, lean]), fit)
     # Of the solutions without signs, the nearest to this one: where they cost nothing it is this one.
-    free = share + torch.linalg.lstsq(matrix, left.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
+    off = (target - factor @ share).unsqueeze(-1)
+    free = share + torch.linalg.lstsq(factor, off, driver="gelsd").solution.squeeze(-1)
     lam, free = (torch.zeros_like(y).index_add(0, torch.tensor(owner), part.to(y)) for part in (share, free))
     dual = (-free.min()).clamp_min(0) / free.abs().max().clamp_min(1e-300)
     return lam, left.norm(), dual
+
+
+def _nonnegative(factor: Tensor, target: Tensor) -> Tensor:
+    return torch.from_numpy(nonnegative_least_squares(factor.numpy(), target.numpy()))
+
+
+def _better_vertices(
+    columns: _Columns, left: Tensor, slopes: Tensor, at_kink: Tensor, gamma: float, lengths: Tensor
+) -> tuple[Tensor, list[int]]:
+    """For each sample the slopes with the largest product with what is left, and the samples where that is a gain."""
+    if not bool(at_kink.any()):
+        return slopes, []
+    pull = (columns.y.unsqueeze(-1) * (columns.x @ left.mT)) * columns.a
+    vertex = torch.where(at_kink, torch.where(pull > 0, torch.ones_like(pull), gamma), slopes)
+    gain = (vertex * pull).sum(-1)
+    enough = 1e-12 * columns.weights.norm() * lengths
+    return vertex, ((gain > enough) & at_kink.any(-1)).nonzero().flatten().tolist()

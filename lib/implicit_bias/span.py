@@ -27,9 +27,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import fail
+from ._checks import fail, seed_number
 
-__all__ = ["Span", "chi", "gaussian_rows", "generator", "spectral_norm", "wishart"]
+__all__ = ["Span", "binary_scale", "chi", "gaussian_rows", "generator", "spectral_norm", "wishart"]
 
 
 PURPOSES = {"data": 0, "weights": 0x2545_0000, "fresh": 0x5EED_0000, "outside": 0x7F4A_0000, "batches": 0x1CE4_0000}
@@ -38,11 +38,11 @@ PURPOSES = {"data": 0, "weights": 0x2545_0000, "fresh": 0x5EED_0000, "outside": 
 
 def generator(seed: int | None, purpose: str = "data") -> torch.Generator:
     """A CPU random stream of its own for a purpose, so that nothing here touches the global one."""
-    stream = torch.Generator()
+    stream, seed = torch.Generator(), seed_number(seed)
     if seed is None:
         stream.seed()
     else:
-        stream.manual_seed(int(seed) + PURPOSES[purpose])
+        stream.manual_seed(seed + PURPOSES[purpose])
     return stream
 
 
@@ -72,6 +72,12 @@ def wishart(m: int, degrees: int, stream: torch.Generator) -> Tensor:
         return torch.zeros(m, m, dtype=torch.float64)
     rows = gaussian_rows(m, degrees, stream)
     return rows @ rows.mT
+
+
+def binary_scale(size: Tensor) -> Tensor:
+    """A power of two of about this size (...), 1 where it is 0: dividing by it rounds nothing."""
+    mantissa = torch.frexp(size).mantissa
+    return torch.where(size > 0, size / mantissa, torch.ones_like(size))
 
 
 def spectral_norm(weight_gram: Tensor) -> Tensor:

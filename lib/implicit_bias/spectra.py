@@ -20,6 +20,9 @@ from .span import chi
 __all__ = ["Spectrum", "autoregressive", "equicorrelated", "isotropic", "power_law", "spectrum_rows"]
 
 
+MOST_DIMENSIONS = int(1e300)
+"""Spectra are known by floating numbers, so a spectrum may have more dimensions than samples can be drawn in."""
+
 CHUNK = 10_000_000
 """So many numbers (80 MB) are held at once while drawing; a batch is made in as many turns as that takes."""
 
@@ -50,7 +53,7 @@ class Spectrum:
         if not bool((s > 0).any()):
             fail("eigenvalues", "one of them > 0", "all 0")
         for value in m.tolist():
-            positive_int(value, "multiplicities")
+            positive_int(value, "multiplicities", most=MOST_DIMENSIONS)
         object.__setattr__(self, "eigenvalues", s)
         object.__setattr__(self, "multiplicities", m)
 
@@ -93,7 +96,7 @@ class Spectrum:
 
 def isotropic(d: int) -> Spectrum:
     """Σ = I in ``d`` dimensions."""
-    return Spectrum([1.0], [float(positive_int(d, "d"))])
+    return Spectrum([1.0], [float(positive_int(d, "d", most=MOST_DIMENSIONS))])
 
 
 def _block_sum(low: Tensor, high: Tensor, decay: float) -> Tensor:
@@ -113,16 +116,18 @@ def power_law(d: int, decay: float, *, exact: int = 64, per_decade: int = 16) ->
     each factor of ten in k. So the trace is kept, and ``Tr Σ²`` to about ``0.002 decay²``. Samples are exact in law
     for this step spectrum.
     """
-    d = positive_int(d, "d")
+    d = positive_int(d, "d", most=MOST_DIMENSIONS)
+    exact, per_decade = positive_int(exact, "exact"), positive_int(per_decade, "per_decade")
     positive(decay, "decay", zero=True)
     if decay == 0:
         return isotropic(d)
     head = torch.arange(1, min(d, exact) + 1, dtype=torch.float64)
     values, counts = head**-decay, torch.ones_like(head)
     if d > exact:
-        edges = [float(exact + 1)]
-        while edges[-1] < d + 1:
-            edges.append(min(float(round(edges[-1] * 10 ** (1 / per_decade)) + 1), float(d + 1)))
+        # The end as the edges are held: past 2^53 it is not d + 1, and a loop up to d + 1 would never end.
+        edges, end = [float(exact + 1)], float(d + 1)
+        while edges[-1] < end:
+            edges.append(min(float(round(edges[-1] * 10 ** (1 / per_decade)) + 1), end))
         low, high = torch.tensor(edges[:-1], dtype=torch.float64), torch.tensor(edges[1:], dtype=torch.float64)
         values = torch.cat([values, _block_sum(low, high, decay) / (high - low)])
         counts = torch.cat([counts, high - low])
@@ -135,7 +140,8 @@ def autoregressive(d: int, r: float, steps: int = 256) -> Spectrum:
     For large d the eigenvalues are the values at d angles θ spread evenly over (0, π). Here neighbouring ones are
     averaged, into at most ``steps`` steps.
     """
-    d, steps = positive_int(d, "d"), min(positive_int(steps, "steps"), d)
+    d = positive_int(d, "d")
+    steps = min(positive_int(steps, "steps"), d)
     if not 0 <= r < 1:
         fail("r", "a correlation in [0, 1)", r)
     counts = torch.full((steps,), float(d // steps), dtype=torch.float64)
@@ -151,7 +157,7 @@ def equicorrelated(d: int, r: float) -> Spectrum:
     """Every pair of features correlated by ``r``: ``Σ = (1-r) I + r 11ᵀ``, one eigenvalue ``1 + (d-1) r``, the others
     ``1 - r``.
     """
-    d = positive_int(d, "d", least=2)
+    d = positive_int(d, "d", least=2, most=MOST_DIMENSIONS)
     if not 0 <= r <= 1:
         fail("r", "a correlation in [0, 1]", r)
     return Spectrum([1 + (d - 1) * r, 1 - r], [1.0, float(d - 1)])

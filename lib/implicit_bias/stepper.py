@@ -63,7 +63,7 @@ class Stepper:
         self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
         # In a leap a step reads n² numbers, outside it multiplies m·n·samples; reading one costs about ten products.
         worthwhile = 10 * n <= problem.net.m * samples and not self.span.coordinates
-        self.leaps = worthwhile and problem.activation.homogeneous and problem.loss in RATES
+        self.leaps = worthwhile and problem.activation.piecewise_linear and problem.loss in RATES
 
     def __call__(self, state: Tensor, count: int) -> None:
         # No memory from call to call, so that a resumed run takes the same leaps.
@@ -85,8 +85,12 @@ class Stepper:
         constant = self.span.preactivation, self.span.readout, self.minus_y
         start, readout, minus_y = constant if chosen is None else (tensor[..., chosen] for tensor in constant)
         z = self.add_product(start, state, readout)
-        slopes = activation.derivative(z).mul_(a)
-        value = slopes * z if activation.homogeneous else activation.value(z).mul_(a)
+        if activation.own:
+            # It may hand back what it was given, or write into it: nothing of it is changed or kept.
+            slopes, value = a * activation.derivative(z.clone()), a * activation.value(z.clone())
+        else:
+            slopes = activation.derivative(z).mul_(a)
+            value = slopes * z if activation.piecewise_linear else activation.value(z).mul_(a)
         return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
 
     def step(self, state: Tensor) -> None:

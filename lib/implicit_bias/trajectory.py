@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from ._checks import fail
+from ._compare import Comparable
+from ._saving import Savable
 from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
 
-__all__ = ["DESCENT", "FLOW", "Outcome", "Trajectory", "minibatch_rule"]
+__all__ = ["DESCENT", "FLOW", "Lift", "Outcome", "Trajectory", "minibatch_rule"]
 
 DESCENT, FLOW = "gradient descent", "gradient flow"
 """The rules that theorems speak of, as a run names them."""
@@ -24,7 +28,7 @@ def minibatch_rule(batch_size: int, n: int) -> str:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Savable):
     """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"``, ``"stalled"`` or ``"time
     limit"``, ``message`` says it in a sentence.
     """
@@ -41,9 +45,35 @@ class Outcome:
         return f"{self.status}: {self.message}"
 
 
-@dataclass(frozen=True)
-class Trajectory:
+@dataclass(frozen=True, eq=False)
+class Lift(Comparable, Savable):
+    """From the state of a run to its network: ``W = W(0) + state @ x``, or ``W(0) + state`` where ``x`` is None.
+
+    States are (b, m, k), the batch of the run flattened; (m, k) without a batch.
+    """
+
+    net: TwoLayer
+    x: Tensor | None
+    batch: tuple[int, ...] = ()
+
+    def __call__(self, state: Tensor) -> TwoLayer:
+        moved = state if self.x is None else state @ self.x
+        return self.net.with_weights(self.net.weights + moved.reshape(*self.batch, *moved.shape[-2:]))
+
+    def to(self, device: str | torch.device) -> Lift:
+        """The same on another device."""
+        return Lift(self.net.to(device), None if self.x is None else self.x.to(device), self.batch)
+
+    def member(self, net: TwoLayer, row: int) -> Lift:
+        """The same for one network of the batch, the ``row``-th; its states keep a batch of one."""
+        return Lift(net, None if self.x is None else self.x[row : row + 1])
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory(Comparable, Savable):
     """A run, seen at T recorded times; the time axis comes first, batch dimensions follow.
+
+    It can be pickled, copied, compared by ``==``, and written to a file and read with :meth:`save` and :meth:`load`.
 
     Attributes
     ----------
@@ -94,35 +124,73 @@ class Trajectory:
 
     def net(self, index: int) -> TwoLayer:
         """The network at the ``index``-th recorded time, in the caller's space."""
-        if not -len(self) <= index < len(self):
+        return self._lift(self._states[self.index(index)])
+
+    def index(self, index: int) -> int:
+        """The place from 0 on of a recorded time given from either end, as lists count; others are refused."""
+        place = _whole(index)
+        if place is None or not -len(self) <= place < len(self):
             fail("index", f"a recorded time, {-len(self)} to {len(self) - 1}", index)
-        return self._lift(self._states[index])
+        return place % len(self)
 
     def member(self, *index: int) -> Trajectory:
         """One run of a batch, by its place in the batch dimensions."""
-        if len(index) != self.log_loss.ndim - 1:
-            fail("index", f"{self.log_loss.ndim - 1} numbers, one for each batch dimension", index)
+        batch = self.log_loss.shape[1:]
+        index = _batch_index(index, batch)
+        if not batch:
+            return self
         at = (slice(None), *index)
-        series = {name: getattr(self, name)[at] for name in ("log_loss", "margins", "frobenius", "spectral")}
+        series = {name: getattr(self, name)[at].clone() for name in ("log_loss", "margins", "frobenius", "spectral")}
         if self.log_time is not None:
-            series["log_time"] = self.log_time[at]
-        batch, data, lift = self.log_loss.shape[1:], self.data, self._lift
-        data = replace(data, x=_pick(data.x, 2, batch, index), y=_pick(data.y, 1, batch, index))
-        step_size = self.step_size
+            series["log_time"] = self.log_time[at].clone()
+        data = replace(self.data, x=_pick(self.data.x, 2, batch, index), y=_pick(self.data.y, 1, batch, index))
+        initial, step_size = _entry(self.initial, batch, index), self.step_size
         if isinstance(step_size, Tensor):
-            step_size = _pick(step_size, 0, batch, index)
+            step_size = _pick(step_size, 0, batch, index).clone()
+        row = int(torch.arange(batch.numel()).reshape(batch)[index])
         return replace(
             self,
             data=data,
-            initial=_entry(self.initial, batch, index),
+            initial=initial,
             step_size=step_size,
-            _lift=lambda state: _entry(lift(state), batch, index),
+            _states=tuple(state[row : row + 1].clone() for state in self._states),
+            _end=None if self._end is None else self._end[row : row + 1].clone(),
+            _lift=self._lift.member(initial, row),
             **series,
         )
+
+    def to(self, device: str | torch.device) -> Trajectory:
+        """The same run with everything it holds on another device."""
+
+        def there(value: object) -> object:
+            return value.to(device) if isinstance(value, (Tensor, Dataset, TwoLayer, Lift)) else value
+
+        moved = {name: there(getattr(self, name)) for name in self.__dataclass_fields__ if name != "_states"}
+        return Trajectory(**moved, _states=tuple(map(there, self._states)))
 
     def __repr__(self) -> str:
         last = f"step {int(self.step[-1])}" if self.step is not None else f"s = {float(self.s[-1]):g}"
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
+
+
+def _whole(value: object) -> int | None:
+    """An integer, or None for what is none; True is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _batch_index(index: tuple[object, ...], batch: torch.Size) -> tuple[int, ...]:
+    """The place of one run in a batch, counted from 0."""
+    if len(index) != len(batch):
+        fail("index", f"{len(batch)} numbers, one for each batch dimension", index)
+    places = tuple(map(_whole, index))
+    if not all(place is not None and -size <= place < size for place, size in zip(places, batch)):
+        fail("index", f"whole numbers within the batch {tuple(batch)}", index)
+    return tuple(place % size for place, size in zip(places, batch))
 
 
 def _pick(tensor: Tensor, core: int, batch: tuple[int, ...], index: tuple[int, ...]) -> Tensor:
@@ -136,6 +204,6 @@ def _entry(net: TwoLayer, batch: tuple[int, ...], index: tuple[int, ...]) -> Two
     """One network of a batch."""
     activation, frozen = net.activation, net.frozen_gram
     if isinstance(activation.gamma, Tensor):
-        activation = replace(activation, gamma=_pick(activation.gamma, 0, batch, index))
+        activation = activation.with_gamma(_pick(activation.gamma, 0, batch, index).clone())
     frozen = None if frozen is None else _pick(frozen, 2, batch, index)
     return TwoLayer(_pick(net.weights, 2, batch, index), _pick(net.a, 1, batch, index), activation, frozen)

@@ -136,10 +136,10 @@ class Explorer(anywidget.AnyWidget):
         """HTML for readers without JavaScript: the frame the sliders start at."""
         frame = self.frames[",".join(str(s["start"]) for s in self.sliders)]
         verdicts = "".join(
-            f"<p><b>{html.escape(v['claim'])} {v['verdict']}</b>: {html.escape(v['why'])}</p>"
+            f"<p><b>{html.escape(v['claim'])} {html.escape(v['verdict'])}</b>: {html.escape(v['why'])}</p>"
             for v in frame["verdicts"]
         )
-        picture = f'<img class="ib-figure" src="{frame["src"]}" alt="{html.escape(frame["alt"])}">'
+        picture = f'<img class="ib-figure" src="{html.escape(frame["src"])}" alt="{html.escape(frame["alt"])}">'
         return f"<noscript>{picture}{verdicts}</noscript>"
 
 

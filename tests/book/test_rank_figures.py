@@ -1,11 +1,12 @@
 """The stored stable-rank figures come from the script beside them."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
 import torch
+
+import implicit_bias as ib
 
 RESULTS = Path(__file__).parents[2] / "book/results"
 
@@ -20,7 +21,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def stored():
-    return json.loads((RESULTS / "rank_figures.json").read_text())
+    return ib.stored_result("rank_figures")
 
 
 def test_setting_is_that_of_the_script(script, stored):

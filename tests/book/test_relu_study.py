@@ -1,7 +1,6 @@
 """The stored study of switches comes from the script beside it, and its loop is descent."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def study():
 
 @pytest.fixture(scope="module")
 def stored():
-    return json.loads((RESULTS / "relu_study.json").read_text())
+    return ib.stored_result("relu_study")
 
 
 def test_setting_is_that_of_the_script(study, stored):

@@ -1,11 +1,12 @@
 """Stored results come from the scripts beside them."""
 
 import importlib.util
-import json
 from pathlib import Path
 
 import pytest
 import torch
+
+import implicit_bias as ib
 
 RESULTS = Path(__file__).parents[2] / "book/results"
 
@@ -20,7 +21,7 @@ def sweep():
 
 @pytest.fixture(scope="module")
 def stored():
-    return json.loads((RESULTS / "xor_sweep.json").read_text())
+    return ib.stored_result("xor_sweep")
 
 
 def test_setting_is_that_of_the_script(sweep, stored):

@@ -103,7 +103,7 @@ def test_long_descent_is_autograd_in_the_full_space():
 def test_long_descent_of_networks_with_different_second_layers():
     net, data = random_pair(3)
     a = torch.stack([net.a, -net.a])
-    both = long_descent(ib.TwoLayer(net.weights, a, SMOOTH), data, 0.7, 20)
+    both = long_descent(ib.TwoLayer(net.weights.expand(2, -1, -1), a, SMOOTH), data, 0.7, 20)
     alone = long_descent(ib.TwoLayer(net.weights, -net.a, SMOOTH), data, 0.7, 20)
     torch.testing.assert_close(both.margins[:, 1], alone.margins, rtol=1e-11, atol=1e-12)
 

@@ -142,7 +142,7 @@ class Bench:
     def __init__(self, folder: Path):
         self.folder = folder
         skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        for part in ("lib", "tests/lib"):
+        for part in ("lib", "tests/lib", "book/text"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         shutil.copy(ROOT / "pyproject.toml", folder)
         everything = sorted(path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py"))

@@ -22,6 +22,7 @@ from . import (
     orthogonal,
     patterns,
     random_start,
+    relu_loss,
     relu_patterns,
     smooth_descent,
 )

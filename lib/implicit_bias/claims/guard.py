@@ -60,7 +60,8 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
 
     @wraps(check)
     def wrapper(*args: object, **named: object) -> object:
-        given = signature.bind(*args, **named).arguments
+        bound = signature.bind(*args, **named)
+        given = bound.arguments
         for name, kind in _kinds(check).items():
             if given.get(name) is not None or (name in given and kind[1]):
                 _admit(name, given[name], kind[0], rules.get(name))
@@ -68,9 +69,20 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
         data = given.get("data")
         for net in nets if isinstance(data, Dataset) else []:
             _fits(net, data)
-        return _as_far_as_known(check(*args, **named), given.values())
+        for name, value in given.items():
+            given[name] = _at_home(value)
+        return _as_far_as_known(check(*bound.args, **bound.kwargs), given.values())
 
     return wrapper
+
+
+def _at_home(value: object) -> object:
+    """What a check looks at, on the processor: small numbers of many kinds, which a GPU would only slow down."""
+    if isinstance(value, Trajectory):
+        return value if value.data.x.device.type == "cpu" else value.to("cpu")
+    if isinstance(value, (TwoLayer, Dataset, Tensor)):
+        return value.to("cpu")
+    return value
 
 
 def _as_far_as_known(verdict: Verdict, given: Iterable[object]) -> Verdict:

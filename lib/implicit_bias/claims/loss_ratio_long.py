@@ -33,8 +33,8 @@ def long_descent(
     ValueError
         If the activation has a kink.
     """
-    if not net.activation.smooth:
-        fail("net", "a smooth activation (gradient_descent is faster at kinks)", net.activation.name)
+    if not net.activation.smoothed:
+        fail("net", "a smoothed leaky ReLU (gradient_descent is faster at kinks)", net.activation.name)
     positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
     wanted = log_spaced(steps) if record is None else sorted(set(map(int, record)))

@@ -50,6 +50,8 @@ __all__ = [
 
 def smoothness(activation: Activation) -> float | Tensor:
     """``H`` with ``|φ''| ≤ H``; for an activation with a kink, which has none, that of its smoothed version."""
+    if activation.smooth and activation.H is None:
+        fail("activation", "one whose H is known (override H in your class)", activation.name)
     return activation.H if activation.smooth else (1 - activation.gamma) / 4
 
 
@@ -96,7 +98,7 @@ def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypoth
     """The same without a leak: H-smooth and 1-Lipschitz φ, ``a_j = ±1/√m``, logistic loss."""
     unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
     return (
-        _fact("smoothness", "φ is H-smooth", net.activation.smooth),
+        _fact("smoothness", "φ is H-smooth", net.activation.smooth and net.activation.H is not None),
         _fact("second layer", "a_j = ±1/√m", unit),
         _fact("loss", "the loss is logistic", losses.get(loss) is losses.LOGISTIC),
     )
@@ -131,6 +133,8 @@ def excused(count: int, delta: float) -> int:
 
 def increment(activation: Activation, z: Tensor, u: Tensor) -> Tensor:
     """``φ(z + u) - φ(z)`` elementwise, to full relative precision for small ``u``; z, u (..., m, n)."""
+    if activation.own:
+        return activation.value(z + u) - activation.value(z)
     if not activation.smooth:
         plain = activation.value(z + u) - activation.value(z)
         return torch.where((z >= 0) == (z + u >= 0), activation.derivative(z) * u, plain)

@@ -18,7 +18,7 @@ from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
 from ..measures import networks
 from ..network import TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
-from .common import limit
+from .common import NEAR, fitted_rate
 from .kkt_items import leak_of
 from .loss_ratio import step_and_start
 from .loss_ratio_instances import run_from_large, start_within
@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 CHAPTER = "low_rank"
+
+SMALL_LOSS = 0.1
+"""Growth is fitted where the loss is below this: before, margins are of order one and follow no power."""
 
 
 # -- instances -------------------------------------------------------------------------------------------------------
@@ -214,24 +217,35 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     negative=_twins,
 )
 def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
-    """F-4.2.2 on one run of descent: the inverse of the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against the
-    clock ``s = log(1/L)``, expected to fall like 1/s, that is 1/log t. A loss that has not fallen shows no growth.
+    """F-4.2.2 on one run of descent: the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against the margin that all
+    samples would have at this loss, ``ℓ⁻¹(L)``, which grows like log t. The way is seen to follow it where the loss is
+    small and the fitted power is between ½ and 2.
     """
     places = steps_after_start(trajectory)
     way = (networks(trajectory).weights - trajectory.initial.weights).norm(dim=-1).amin(-1)[places]
-    clock = -trajectory.log_loss[places]
+    loss = trajectory.log_loss[places].exp()
     hypotheses = _hypotheses(trajectory, delta)
     # Batches: the member whose shortest neuron ends shortest.
     if way.ndim > 1:
         worst = int(way[-1].flatten().argmin())
-        way, clock = way.flatten(1)[:, worst], clock.flatten(1)[:, worst]
-    if float(clock[-1]) < 1.0 or float(clock[-1] - clock[0]) < 0.5:
-        numbers = {"shortest": float(way[-1]), "s": float(clock[-1])}
-        why = f"log(1/L) only came from {float(clock[0]):.2f} to {float(clock[-1]):.2f}: no growth to be seen."
-        unsettled = "The run is short." if trajectory.step[-1] < 1000 else ""
-        return decide("F-4.2.2", Finding(0.0, why, "", numbers), hypotheses, unsettled=unsettled)
-    finding, unsettled = limit(clock, 1 / way, "the inverse of the shortest neuron's way", "s", law=1.0, floor=0.0)
+        way, loss = way.flatten(1)[:, worst], loss.flatten(1)[:, worst]
+    finding, unsettled = _growth(way, loss)
     return decide("F-4.2.2", finding, hypotheses, unsettled=unsettled)
+
+
+def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
+    """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite run refutes it."""
+    end, numbers = float(loss[-1]), {"shortest": float(way[-1]), "loss": float(loss[-1])}
+    grown = loss < SMALL_LOSS
+    if int(grown.sum()) < 3:
+        why = f"L only came from {float(loss[0]):.2f} to {end:.2f}: no growth to be seen."
+        return Finding(0.0, why, "", numbers), "The loss has not become small." if end < float(loss[0]) else ""
+    margin = -torch.log(torch.expm1(loss[grown]))
+    power = fitted_rate(margin, 1 / way[grown])
+    slack = min(power / 0.5, 2 / power if power > 0 else 0.0, NEAR / end) if power == power else math.nan
+    why = f"the shortest neuron's way is {float(way[-1]):.2e} at L = {end:.3g}, growing like ℓ⁻¹(L)^{power:.3f}."
+    finding = Finding(slack, why, "", numbers | {"power": power})
+    return finding, "" if finding.true else "A finite run refutes no limit:"
 
 
 @register(

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .._compare import Comparable
 from .._format import format_slack
+from .._saving import Savable
 from .guard import guarded
 from .verdict import Verdict
 
@@ -128,8 +130,8 @@ def register(
     return enter
 
 
-@dataclass(frozen=True)
-class Row:
+@dataclass(frozen=True, eq=False)
+class Row(Comparable, Savable):
     """A line of the ledger. ``verdict`` and ``slack`` are those of the claim on its own instance, the positive
     control. Of the negative control there are the verdict and what became of the conclusion.
     """

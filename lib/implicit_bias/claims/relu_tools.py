@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import nnls
 from torch import Tensor
 
-from .._checks import fail
+from .._checks import fail, positive
 from ..data import Dataset
 from ..hypotheses import Hypothesis, data_conditions
 from ..measures import rho_along
@@ -29,6 +29,7 @@ __all__ = [
     "awake_shares",
     "balance",
     "beta",
+    "both_classes",
     "correlation",
     "exponent",
     "limit_network",
@@ -87,8 +88,10 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     """K's ReLU network under logistic loss, and H-K4.3 at the start that was drawn.
 
     The theorem asks for ``m >= C log(n/δ)`` and a small ``σ_0`` only to have, with probability 1 - δ, many neurons
-    awake on each sample (K-A.2) and small preactivations (K-A.1). A run shows whether it has them, and no δ is left.
+    awake on each sample (K-A.2) and small preactivations (K-A.1). A run shows whether it has them, and no δ is left. A
+    preactivation that is exactly 0 has probability 0: a start that has one, like the zero network, was not drawn.
     """
+    positive(C, "C")
     net, data, h = run.initial, run.data, rate_h(run)
     relu = net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma) == 0).all())
     m = net.m_pos
@@ -101,13 +104,27 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
         _fact("loss", "logistic", run.loss.name == "logistic"),
         data_conditions(data, 1.0, C)["H-K4.3"],
         Hypothesis("step", f"η ≤ nm/({C:g} R_max²)", *torch.broadcast_tensors(one / (C * R2), h)),
-        Hypothesis("start", f"|⟨w_j(0), x_i⟩| ≤ 1/{C:g}", *torch.broadcast_tensors(one / C, beta(net, data).double())),
+        Hypothesis(
+            "start", f"0 < |⟨w_j(0), x_i⟩| ≤ 1/{C:g}", *torch.broadcast_tensors(one / C, _drawn_size(net, data))
+        ),
         Hypothesis(
             "width",
             "each sample finds at least 0.4m neurons of its class awake",
             *torch.broadcast_tensors(awake_shares(net, data).amin(-1), one * SHARE),
         ),
     )
+
+
+def _drawn_size(net: TwoLayer, data: Dataset) -> Tensor:
+    """β (...), or ∞ where some ``⟨w_j(0), x_i⟩`` is 0."""
+    some_zero = (net.preactivations(data.x) == 0).any(-1).any(-1)
+    return beta(net, data).double().masked_fill(some_zero, math.inf)
+
+
+def both_classes(data: Dataset) -> Hypothesis:
+    """That samples of both labels are there: without one, its neurons' coefficients stay bounded."""
+    counts = torch.stack([data.positive.sum(-1), (~data.positive).sum(-1)])
+    return _fact("both classes", "samples of both labels", counts > 0)
 
 
 def pulls(run: Trajectory) -> Tensor:
@@ -118,11 +135,11 @@ def pulls(run: Trajectory) -> Tensor:
 
 
 def balance(run: Trajectory) -> tuple[Tensor, Tensor]:
-    """The best constant of K-E.1 and K-5.5 at each record after the first: ``ρ_{y_i,r,i}`` at its smallest over
-    ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T-1, ...). With it the smallest itself.
+    """The best constant of K-E.1 and K-5.5 at each record after step 0: ``ρ_{y_i,r,i}`` at its smallest over
+    ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T', ...). With it the smallest itself.
     """
     kept = own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
-    rho = rho_along(run)[1:].abs()
+    rho = rho_along(run)[run.step > 0].abs()
     least = rho.masked_fill(~kept, math.inf).amin((-2, -1))
     return least / rho.amax((-2, -1)), least
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from .._compare import Comparable
 from .._format import format_slack
+from .._saving import Savable
 from ..hypotheses import Hypothesis
 
 __all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "worst_of"]
@@ -42,8 +44,8 @@ class Finding:
         return HOLDS if self.true else FAILS
 
 
-@dataclass(frozen=True)
-class Verdict:
+@dataclass(frozen=True, eq=False)
+class Verdict(Comparable, Savable):
     """The outcome of a check.
 
     Attributes
@@ -88,9 +90,10 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         slack = "" if math.isnan(self.slack) else f" (slack {format_slack(self.slack)})"
+        verdict = html.escape(self.verdict)
         return (
-            f'<p class="ib-verdict-line"><b>{html.escape(self.claim)}</b> <span class="ib-verdict ib-{self.verdict}">'
-            f"{self.verdict}</span>{slack} {html.escape(self.why)}</p>"
+            f'<p class="ib-verdict-line"><b>{html.escape(self.claim)}</b> <span class="ib-verdict ib-{verdict}">'
+            f"{verdict}</span>{slack} {html.escape(self.why)}</p>"
         )
 
 
