@@ -1,6 +1,7 @@
 """Theorem 4.2 of F: literal twins of its bounds, the bound on what training adds, and what breaks each check."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,6 +171,22 @@ def test_all_parts_hold_within_and_the_bounds_proved_here_too(within):
 
 def test_the_rate_of_the_neurons_is_undecided_on_a_short_run(within):
     assert ib.claims["F-4.2.2"].check(within).verdict == "undecided"
+
+
+def test_a_run_of_two_records_refutes_no_growth(within):
+    series = ("log_loss", "margins", "frobenius", "spectral", "step")
+    first = {name: getattr(within, name)[:2] for name in series}
+    begun = replace(within, **first, _states=within._states[:2], _end=None)
+    assert ib.claims["F-4.2.2"].check(begun).verdict == "undecided"
+
+
+def test_a_zero_sample_leaves_no_bound_and_no_verdict():
+    data = ib.Dataset([[0.0, 0.0], [1.0, 0.0]], [1, -1])
+    assert tools.moved_rank_bound(data, 0.5) == math.inf
+    net = ib.TwoLayer.init(data, 2, 2, ib.smoothed_leaky_relu(0.5), 1e-3)
+    run = ib.gradient_descent(net, data, 0.1, 5)
+    for id in ("F-4.2.1", "F-4.2.2", "F-4.2.3", "F-E.12", "F-E.13"):
+        assert ib.claims[id].check(run).verdict == "vacuous"
 
 
 def test_a_batch_is_checked_as_its_worst_member():

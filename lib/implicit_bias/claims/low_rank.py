@@ -239,7 +239,7 @@ def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
     grown = loss < SMALL_LOSS
     if int(grown.sum()) < 3:
         why = f"L only came from {float(loss[0]):.2f} to {end:.2f}: no growth to be seen."
-        return Finding(0.0, why, "", numbers), "The loss has not become small." if end < float(loss[0]) else ""
+        return Finding(0.0, why, "", numbers), "The loss has not become small, and a finite run refutes no limit:"
     margin = -torch.log(torch.expm1(loss[grown]))
     power = fitted_rate(margin, 1 / way[grown])
     slack = min(power / 0.5, 2 / power if power > 0 else 0.0, NEAR / end) if power == power else math.nan

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .._checks import fail, gamma_in_range
 from ..data import Dataset
+from ..dataset import SMALLEST_NORM
 from ..hypotheses import loss_ratio_constant
 from ..losses import LOGISTIC
 from ..measures import networks
@@ -90,9 +91,9 @@ def slope_spread(gamma: float | Tensor) -> Tensor:
 
 def moved_rank_bound(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``cond(Ĝ) (1+γ)²/(4γ)`` (...), ``Ĝ`` the matrix of cosines: bounds the stable rank of ``W(t) - W(0)`` at every
-    step. Proved in the chapter; ∞ for dependent samples.
+    step. Proved in the chapter; ∞ for dependent samples, a zero one included.
     """
-    unit = data.x.double() / data.norms.double().unsqueeze(-1)
+    unit = data.x.double() / data.norms.double().clamp_min(SMALLEST_NORM).unsqueeze(-1)
     values = torch.linalg.eigvalsh(unit @ unit.mT)
     lowest = values[..., 0]
     # Below rounding the samples are dependent.
