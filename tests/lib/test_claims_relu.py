@@ -1,6 +1,7 @@
 """The claims on ReLU against literal twins, on both sides of their hypotheses, and the theorems of their chapter."""
 
 import math
+from dataclasses import replace
 
 import literal
 import pytest
@@ -348,3 +349,21 @@ def test_limit_takes_one_network(rejects):
     net = ib.TwoLayer.init(data, 4, 4, ib.relu(), 0.1, output="1/m", seed=[0, 1])
     with rejects("net", "one network"):
         tools.limit_network(net, data)
+
+
+@pytest.mark.parametrize("change", ["one class", "one sample"])
+def test_switching_for_ever_needs_both_classes(change):
+    data = ib.data.correlated(10, p=0.0024, signs="equal" if change == "one class" else "oppose")
+    data = ib.Dataset(data.x, torch.ones(10)) if change == "one class" else ib.Dataset(data.x[:1], data.y[:1])
+    net = ib.TwoLayer.init(data, 20, 20, ib.relu(), 1e-4, output="1/m", seed=0)
+    verdict = ib.claims["S-9"].check(ib.gradient_descent(net, data, 5.0, 2000))
+    assert verdict.verdict == "vacuous"
+    assert not all(bool(hypothesis.holds) for hypothesis in verdict.hypotheses if hypothesis.name == "both classes")
+
+
+def test_one_switch_in_the_window_may_be_a_settling():
+    run = ib.claims["S-9"].instance()[0]
+    series = ("log_loss", "margins", "frobenius", "spectral", "step")
+    first = {name: getattr(run, name)[:4] for name in series}
+    begun = replace(run, **first, _states=run._states[:4], _end=None)
+    assert ib.claims["S-9"].check(begun).verdict == "undecided"

@@ -22,7 +22,7 @@ from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
 from .common import limit
 from .registry import register
-from .relu_tools import C_PROVED, own_class, setting_of_relu, signed_gram
+from .relu_tools import C_PROVED, both_classes, own_class, setting_of_relu, signed_gram
 from .verdict import Finding, Verdict, decide
 
 __all__ = ["coherence", "living", "switches"]
@@ -46,12 +46,15 @@ def coherence(run: Trajectory) -> tuple[int, Hypothesis]:
     one.
     """
     u = signed_gram(run.data)
+    name = "y_i y_k ⟨x_i, x_k⟩ all > 0 or all < 0, i ≠ k"
+    if run.data.n < 2:
+        none = torch.zeros((), dtype=torch.float64)
+        return -1, Hypothesis("signs", name, none, torch.ones_like(none))
     apart = ~torch.eye(run.data.n, dtype=torch.bool)
     least, most = u[..., apart].amin(), u[..., apart].amax()
     sign = 1 if float(least) > 0 else -1
     nearest = least if sign > 0 else -most
     tiny = torch.full_like(nearest, 1e-300)
-    name = "y_i y_k ⟨x_i, x_k⟩ all > 0 or all < 0, i ≠ k"
     return sign, Hypothesis("signs", name, nearest.clamp_min(0), tiny)
 
 
@@ -98,6 +101,8 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
     weakest = u.abs().flatten(-2).amin(-1).clamp_min(1e-300)
     slowest = float((u.diagonal(dim1=-2, dim2=-1).amax(-1) / weakest).max())
     short = "The window is shorter than two of the slowest periods:" if least < 1 and window < 2 * slowest else ""
+    if least == 1:
+        short = "A single switch may be a settling:"
     return Finding(0.0 if moved else least, why, f"step {int(run.step[-1])}", numbers), short
 
 
@@ -122,4 +127,4 @@ def settle_or_flicker(run: Trajectory, C: float = C_PROVED) -> Verdict:
     given = setting_of_relu(run, C)
     sign, coherent = coherence(run)
     finding, unsettled = _settles(run) if sign > 0 else _flickers(run)
-    return decide("S-9", finding, (*given, coherent), unsettled=unsettled)
+    return decide("S-9", finding, (*given, both_classes(run.data), coherent), unsettled=unsettled)
