@@ -188,9 +188,9 @@ def linear_boundary(point: AtPoint) -> Finding:
     rows = two_rows(point).constants["error"]
     tested = f"Rows of one sign differ by {format_error(rows)}; with just two distinct rows no boundary is bent."
     if wrong:
-        # Probes near the boundary fall on either side by rounding, so the share is told and not the count.
+        # Probes near the boundary fall on either side by rounding: the size of the share is told and not the count.
         share = wrong / (2 * PROBES)
-        often = f"{100 * share:.0f} %" if share >= 0.01 else "less than 1 %"
+        often = "more than 10 %" if share >= 0.1 else "more than 1 %" if share >= 0.01 else "less than 1 %"
         why = f"f and ⟨z,x⟩ differ in sign at {often} of {2 * PROBES} probes. {tested}"
         return Finding(min(slack, 0.0), why, "", numbers)
     reach = f"[{float(ratio.min()):.4f}, {float(ratio.max()):.4f}]"
