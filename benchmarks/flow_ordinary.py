@@ -25,7 +25,10 @@ def descend(net: ib.TwoLayer, data: ib.Dataset, goal: float, share: float) -> np
     """The first layer where ``L`` is first below ``e^-goal``; a step moves no preactivation by more than ``share`` of
     the largest.
     """
-    weights, x, y, a = net.weights.numpy().copy(), data.x.numpy(), data.y.numpy(), net.a.numpy()
+    weights = net.weights.numpy().copy()
+    x = data.x.numpy()
+    y = data.y.numpy()
+    a = net.a.numpy()
     while True:
         z = weights @ x.T
         slopes = np.where(z >= 0, 1.0, GAMMA)
@@ -50,7 +53,8 @@ def main() -> None:
         start = time.perf_counter()
         run = ib.gradient_flow(net, data, goal)
         seconds = time.perf_counter() - start
-        coarse, fine = (descend(net, data, goal, share) for share in (2e-4, 1e-4))
+        coarse = descend(net, data, goal, 2e-4)
+        fine = descend(net, data, goal, 1e-4)
         print(f"{name}: {seconds:.1f} s, {run.outcome}")
         distance = apart(run.final.weights.numpy(), fine)
         print(f"  from descent with small steps {distance:.1e} (two such runs: {apart(coarse, fine):.1e})")

@@ -25,6 +25,7 @@ __all__ = [
     "probability",
     "scalar_or_tensor",
     "seed_number",
+    "sorted_numbers",
 ]
 
 LARGEST_INTEGER = 2**63 - 1
@@ -84,14 +85,25 @@ def numbers(value: object, argument: str) -> Tensor:
     return as_float_tensor(value, argument).detach().to(torch.float64)
 
 
-def number(value: object, argument: str) -> float:
-    """One finite number, as a float."""
+def number(value: object, argument: str, expected: str = "a finite number") -> float:
+    """One finite number, as a float; ``expected`` says what else it must be."""
     tensor = numbers(value, argument)
     if tensor.ndim:
         fail(argument, "one number", f"an array of shape {tuple(tensor.shape)}")
     if not bool(torch.isfinite(tensor)):
-        fail(argument, "a finite number", tensor.item())
+        fail(argument, expected, tensor.item())
     return tensor.item()
+
+
+def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
+    """Finite numbers, at least one, each once and in order."""
+    try:
+        wanted = sorted({float(value) for value in values})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{argument}: expected {expected}, got {_shown(values)}") from error
+    if not wanted or not all(map(math.isfinite, wanted)):
+        fail(argument, expected, _shown(values))
+    return wanted
 
 
 def scalar_or_tensor(value: object, argument: str) -> float | Tensor:

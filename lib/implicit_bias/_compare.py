@@ -28,7 +28,8 @@ def _same_tensors(one: Tensor, other: Tensor) -> bool:
         return True
     if one.dtype != other.dtype or one.shape != other.shape:
         return False
-    one, other = one.detach().cpu(), other.detach().cpu()
+    one = one.detach().cpu()
+    other = other.detach().cpu()
     return bool(((one == other) | ((one != one) & (other != other))).all())
 
 

@@ -89,13 +89,6 @@ class Activation(Comparable, Savable):
         return bool(self.smooth) and not self.own
 
     @property
-    def degree(self) -> int | None:
-        """``k`` with ``φ(βz) = β^k φ(z)`` for β > 0: 1 for the (leaky) ReLU; None where there is none, or none is
-        known.
-        """
-        return 1 if self.piecewise_linear else None
-
-    @property
     def homogeneous(self) -> bool:
         """Whether this is a (leaky) ReLU, the only kind here with ``φ(βz) = βφ(z)`` for β > 0."""
         return self.piecewise_linear

@@ -14,7 +14,8 @@ from .span import binary_scale
 
 __all__ = ["LARGEST_NORM", "SMALLEST_NORM", "Dataset", "a_dataset"]
 
-SMALLEST_NORM, LARGEST_NORM = 1e-150, 1e150
+SMALLEST_NORM = 1e-150
+LARGEST_NORM = 1e150
 """Between these, squares of norms are normal numbers of float64."""
 
 BLOCK = 50_000_000
@@ -57,7 +58,8 @@ class Dataset(Comparable, Savable):
     means: Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        x, y = own_tensor(self.x, "x"), own_tensor(self.y, "y")
+        x = own_tensor(self.x, "x")
+        y = own_tensor(self.y, "y")
         if x.ndim < 2 or 0 in x.shape:
             fail("x", "a non-empty array of shape (..., n, d)", tuple(x.shape))
         if y.shape != x.shape[:-1]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from ._checks import fail, positive, positive_int
+from ._checks import fail, positive, positive_int, sorted_numbers
 from .data import Dataset
 from .flow import gradient_flow
 from .losses import Loss
@@ -43,20 +43,16 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
     return sorted(steps | {0, last})
 
 
-def _record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:
+def record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]:
+    """The steps to record, in order; log-spaced where ``record`` is None."""
     if record is None:
         return log_spaced(steps)
     expected = f"steps between 0 and {steps}"
-    try:
-        wanted = sorted({float(step) for step in record})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"record: expected {expected}, got {record!r}") from error
-    if not all(map(math.isfinite, wanted)):
-        fail("record", expected, record)
+    wanted = sorted_numbers(record, "record", expected)
     if any(step != int(step) for step in wanted):
         fail("record", "whole steps", next(step for step in wanted if step != int(step)))
     wanted = [int(step) for step in wanted]
-    if not wanted or wanted[0] < 0 or wanted[-1] > steps:
+    if wanted[0] < 0 or wanted[-1] > steps:
         fail("record", expected, wanted[:1] + wanted[-1:])
     return wanted
 
@@ -149,7 +145,7 @@ def _descend(
 ) -> Trajectory:
     positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
-    wanted = _record_steps(record, steps)
+    wanted = record_steps(record, steps)
     problem = Problem.of(net, data, loss, device, step_size)
     advance = Stepper(problem, step_size, minibatches)
     recorder, seen = Recorder(problem), []

@@ -29,9 +29,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import fail
+from ._checks import fail, number
 from .data import Dataset
-from .flow_limits import FARTHEST, contradiction, crossings_allowed, one_number, record_grid, seconds
+from .flow_limits import FARTHEST, contradiction, crossings_allowed, record_grid, seconds
 from .flow_rough import rough_flow
 from .flow_watch import Watch
 from .losses import Loss
@@ -90,7 +90,7 @@ def gradient_flow(
         ``outcome.status == "stalled"``: a critical point, or data on which the loss has a positive infimum. One that
         ran out of its ``time_limit`` ends with ``"time limit"``; its last record is where it stood. A run with
         thousands of kink crossings is finished by steps across them: ``resolution`` is then the relative distance of
-        its nets from those of a run with steps twice as long (NaN where no second run was possible), and None
+        its nets from those of a run with steps four times as long (NaN where no second run was possible), and None
         otherwise.
 
     Raises
@@ -98,10 +98,10 @@ def gradient_flow(
     ValueError
         If net and data do not fit, or an argument is not what is said above.
     """
-    until = one_number(until, "until", "a finite number, in units of log(1/L)")
+    until = number(until, "until")
     if until > FARTHEST:
         fail("until", f"at most {FARTHEST:g}, in units of log(1/L)", until)
-    rtol = one_number(rtol, "rtol", "a number in (0, 1)")
+    rtol = number(rtol, "rtol", "a number in (0, 1)")
     if not 0 < rtol < 1:
         fail("rtol", "a number in (0, 1)", rtol)
     watch = Watch(until, seconds(time_limit))
@@ -116,10 +116,11 @@ def gradient_flow(
 class _Flow:
     """One run: the batch advances together, every member with its own clock, step size and activation pattern."""
 
-    def __init__(self, problem: Problem, rtol: float, watch: Watch | None = None) -> None:
-        self.watch = watch or Watch(math.inf, None)
+    def __init__(self, problem: Problem, rtol: float, watch: Watch) -> None:
+        self.watch = watch
         self.resolution: float | None = None
-        self.late, self.verdict = False, None
+        self.late = False
+        self.verdict: tuple[float, str] | None = None
         self.problem, self.span, self.rtol = problem, problem.span, rtol
         shape = problem.span.state_shape
         c = torch.zeros(shape if problem.batch else (1, *shape), dtype=torch.float64, device=problem.y.device)
@@ -341,7 +342,9 @@ class _Flow:
         self.verdict = contradiction(self.problem)
         if self.contradicted(until):
             self.watch.hasten(CONTRADICTED)
-        recorder, log_time, seen = Recorder(self.problem), [], []
+        recorder = Recorder(self.problem)
+        log_time: list[Tensor] = []
+        seen: list[float] = []
         finite = True
         for k, target in enumerate(grid):
             if not self.reach(target):
@@ -385,7 +388,8 @@ class _Flow:
         """The rest of the run, without stopping at crossings."""
         # Those that stalled before are at a critical point, and stall again.
         passages = rough_flow(self.problem, self.here.c, self.here.tL, targets, self.watch)
-        self.resolution = max(one.apart for one in passages)
+        # NaN where one run of them has no second to compare.
+        self.resolution = float(np.max([one.apart for one in passages]))
         self.late = any(one.late for one in passages)
         self.stalled = torch.tensor([one.stalled for one in passages], device=self.clock.device)
         reached = max(one.reached for one in passages)
@@ -421,7 +425,7 @@ class _Flow:
         if not finite:
             return Outcome("non-finite", "numbers overflowed; the records end before")
         place = float(self.clock[self.stalled].min() if bool(self.stalled.any()) else self.clock.min())
-        if self.contradicted(until):
+        if self.contradicted(until) and place < until:
             cap, why = self.verdict
             return Outcome("stalled", f"{why}: s = log(1/L) stays below {cap:.6g}, and ended at {place:.6g}{across}")
         if self.late:

@@ -9,46 +9,34 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from ._checks import fail, numbers
+from ._checks import fail, number, sorted_numbers
 from .problem import Problem
 
-__all__ = ["FARTHEST", "contradiction", "crossings_allowed", "one_number", "record_grid", "seconds"]
+__all__ = ["FARTHEST", "contradiction", "crossings_allowed", "record_grid", "seconds"]
 
 FARTHEST = 1e8
 """The largest ``until``: past it the clock itself is rounded to 1e-8 and worse, and a run takes days."""
 
-SAME = 1e-6
-"""Rows whose directions are this near count as one: to tell them apart takes weights a million times as long."""
-
-
-def one_number(value: object, argument: str, expected: str) -> float:
-    """A single finite number."""
-    number = numbers(value, argument)
-    if isinstance(value, bool) or number.ndim != 0 or not bool(torch.isfinite(number)):
-        fail(argument, expected, repr(value))
-    return float(number)
+SAME = 1e-13
+"""Rows whose directions are this near count as one: they differ by rounding."""
 
 
 def seconds(time_limit: object) -> float | None:
     """A time limit: a positive number of seconds, or None."""
     if time_limit is None:
         return None
-    expected = "a positive number of seconds, or None"
-    limit = one_number(time_limit, "time_limit", expected)
+    limit = number(time_limit, "time_limit")
     if limit <= 0:
-        fail("time_limit", expected, repr(time_limit))
+        fail("time_limit", "a positive number of seconds, or None", limit)
     return limit
 
 
 def record_grid(record: Sequence[float] | Tensor, until: float) -> list[float]:
     """The values of the clock to record, sorted, ``until`` at their end."""
     expected = f"values of the loss clock up to {until}"
-    try:
-        wanted = sorted({float(s) for s in record})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"record: expected {expected}, got {record!r}") from error
-    if not wanted or not all(math.isfinite(s) for s in wanted) or wanted[-1] > until:
-        fail("record", expected, record)
+    wanted = sorted_numbers(record, "record", expected)
+    if wanted[-1] > until:
+        fail("record", expected, wanted[-1])
     return wanted if wanted[-1] == until else [*wanted, until]
 
 
@@ -73,10 +61,11 @@ def contradiction(problem: Problem) -> tuple[float, str] | None:
     ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``, which is convex in the one number
     ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The groups' costs add up to a lower bound of ``n L``.
     """
-    x, y = problem.span.x, problem.y.squeeze(-2)
-    x, y = (x, y) if x.ndim == 3 else (x[None], y.reshape(1, -1))
-    runs = max(len(x), len(y))
-    found = [_contradicted(problem, x[k % len(x)].cpu(), y[k % len(y)].cpu()) for k in range(runs)]
+    # The caller's data sets: a batch of networks on one of them is looked at once.
+    data = problem.data
+    rows = data.x.double().cpu().reshape(-1, data.n, data.d)
+    labels = data.y.double().cpu().expand(data.x.shape[:-1]).reshape(-1, data.n)
+    found = [_contradicted(problem, x, y) for x, y in zip(rows, labels)]
     # A batch can go where its freest run goes.
     return None if None in found else max(found)
 
@@ -88,7 +77,7 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
     near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist") <= SAME
     if not problem.activation.homogeneous:
         near &= (length[:, None] - length).abs() <= SAME * length
-    origin = problem.activation.value(torch.zeros(1, 1, 1, dtype=x.dtype))
+    origin = problem.activation.to("cpu").value(torch.zeros(1, 1, 1, dtype=x.dtype))
     silent = (length == 0) & bool((origin == 0).all())
     near &= ~silent & ~silent[:, None]
     against = near & (y[:, None] * y < 0)
@@ -100,7 +89,7 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
             left &= ~near[i]
     if least == 0:
         return None
-    return math.log(len(x) / least), f"the loss cannot tend to 0, because {_culprits(silent, against, unit)}"
+    return math.log(len(x) / least), f"the loss cannot tend to 0, because {_culprits(silent, against)}"
 
 
 def _loss(problem: Problem, margin: float) -> float:
@@ -117,11 +106,9 @@ def _least_cost(problem: Problem, y: Tensor, sizes: Tensor) -> float:
     return float(minimize_scalar(cost, bracket=(-1.0, 1.0), method="brent").fun)
 
 
-def _culprits(silent: Tensor, against: Tensor, unit: Tensor) -> str:
+def _culprits(silent: Tensor, against: Tensor) -> str:
     """Who contradicts, in words."""
     if bool(silent.any()):
         return f"row {int(silent.nonzero()[0])} is zero and its margin stays 0"
     i, j = against.nonzero()[0].tolist()
-    exact = bool((unit[i] == unit[j]).all())
-    rows = f"samples {i} and {j} have " + ("one direction" if exact else f"one direction to {SAME:g}")
-    return f"{rows} and opposite labels"
+    return f"samples {i} and {j} have one direction and opposite labels"

@@ -39,7 +39,9 @@ from .problem import Problem
 
 __all__ = ["AGREEMENT", "COARSEST", "FINEST", "Passage", "pass_through", "rough_flow"]
 
-COARSEST, FINEST, FINER = 2e-3, 1.25e-4, 0.25
+COARSEST = 2e-3
+FINEST = 1.25e-4
+FINER = 0.25
 """The share ``δ`` of the largest preactivation that a step moves the fastest: where it begins, where it ends, and the
 factor from one run to the next.
 """

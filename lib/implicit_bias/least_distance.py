@@ -74,7 +74,8 @@ def least_distance(K: np.ndarray) -> np.ndarray | None:
     # With c' = c · min ‖row‖ the right-hand sides are at most 1.
     shortest = lengths.min()
     wanted = shortest / lengths
-    stacked, target = np.vstack([A.T, wanted]), np.append(np.zeros(n), 1.0)
+    stacked = np.vstack([A.T, wanted])
+    target = np.append(np.zeros(n), 1.0)
     weights = nonnegative_least_squares(stacked, target)
     slack = 1.0 - wanted @ weights
     if slack <= SEPARATED * max(1.0, weights.sum()):

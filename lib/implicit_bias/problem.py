@@ -70,7 +70,8 @@ class Problem:
         if net.d != data.d:
             fail("net", f"weights with {data.d} columns, like the data", net.d)
         # What the caller holds may change under a run: it keeps its own, all on the data's device.
-        data, net = replace(data), replace(net).to(data.x.device)
+        data = replace(data)
+        net = replace(net).to(data.x.device)
         gamma, shapes = net.activation.gamma, [torch.as_tensor(step_size).shape]
         shapes += [data.x.shape[:-2], net.weights.shape[:-2], net.a.shape[:-1], torch.as_tensor(gamma).shape]
         if net.frozen_gram is not None:

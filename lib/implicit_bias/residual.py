@@ -187,22 +187,21 @@ def _fit_multipliers(
     at_kink = (z.abs() <= kink * weights.norm(dim=-1, keepdim=True) * x.norm(dim=-1)).T
     columns = _Columns(weights, a, x, y)
     lengths = (x.norm(dim=-1) * a.norm()).clamp_min(1e-300)
-    owner, slopes = list(range(len(y))), torch.where(z > 0, torch.ones_like(z), gamma).T
-    first = slopes
-    for _ in range(1 + 4 * int(at_kink.sum())):
+    owner = list(range(len(y)))
+    first = torch.where(z > 0, torch.ones_like(z), gamma).T
+    slopes = first
+    rounds = 1 + 4 * int(at_kink.sum())
+    while True:
         factor, target = columns.reduced(owner, slopes)
         share = _nonnegative(factor, target)
         left = weights - columns.combined(owner, slopes, share)
         vertex, better = _better_vertices(columns, left, first, at_kink, gamma, lengths)
-        if not better:
+        if not better or rounds == 0:
             break
-        owner, slopes = owner + better, torch.cat([slopes, vertex[better]])
-    else:
-        factor, target = columns.reduced(owner, slopes)
-        share = _nonnegative(factor, target)
-        left = weights - columns.combined(owner, slopes, share)
-    rank = torch.linalg.matrix_rank(factor)
-    if bool(excess.any()) and rank < factor.shape[1]:
+        rounds -= 1
+        owner = owner + better
+        slopes = torch.cat([slopes, vertex[better]])
+    if bool(excess.any()) and torch.linalg.matrix_rank(factor) < factor.shape[1]:
         lean = 1e-5 * torch.linalg.matrix_norm(factor, 2) * excess[owner] / excess.max()
         fit = torch.cat([factor @ share, torch.zeros(1).to(target)])
         share = _nonnegative(torch.vstack([factor, lean]), fit)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 import implicit_bias as ib
 from implicit_bias import flow_limits, flow_rough
@@ -199,7 +201,8 @@ def test_a_time_limit_ends_a_run_and_keeps_what_was_recorded(monkeypatch):
 
 
 def test_a_long_run_says_the_clock_it_reached(monkeypatch, capsys):
-    monkeypatch.setenv("TQDM_DISABLE", "0")
+    # Whatever the environment says, which tqdm reads when it is imported.
+    monkeypatch.setattr("implicit_bias.flow_watch.tqdm", partial(tqdm, disable=False))
     watch = Watch(3.0, None)
     watch.began -= 4.0
     assert not watch.out_of_time(1.25)
@@ -241,5 +244,10 @@ def test_arguments_are_named(argument, value, rejects):
         ib.gradient_flow(net, data, **{"until": 1.0, argument: value})
 
 
-def test_the_largest_clock_is_taken_as_an_argument():
-    assert flow_limits.one_number(flow_limits.FARTHEST, "until", "") == 1e8
+def test_nearly_contradictory_samples_are_no_contradiction():
+    near = with_labels([[1, 0], [1, 1e-7], [0, 1]], [1, -1, 1])
+    assert least_loss(near) is None
+    assert least_loss(with_labels([[1, 0.5], [3, 1.5], [0, 1]], [1, -1, 1])) is not None
+    data = ib.Dataset([[1.0, 0.3], [1.0, -0.3]], [1, -1])
+    run = ib.gradient_flow(ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, flow_limits.FARTHEST, time_limit=0.5)
+    assert run.outcome.status == "time limit"

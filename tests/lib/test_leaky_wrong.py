@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 import torch
+from changed import first
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,13 +67,6 @@ def trained(data=None, activation=LEAKY, m=4, scale=1e-3, steps=3000, step_size=
     data = basis() if data is None else data
     net = ib.TwoLayer.init(data, m, m, activation, scale, output="1/m", seed=seed)
     return ib.gradient_descent(net, data, step_size, steps, loss, record=ib.dynamics.log_spaced(steps, 40))
-
-
-def first(run, count):
-    """A run cut off after some records."""
-    names = ("log_loss", "margins", "frobenius", "spectral", "step", "s", "log_time")
-    series = {name: getattr(run, name)[:count] for name in names if getattr(run, name) is not None}
-    return replace(run, _states=run._states[:count], _end=None, **series)
 
 
 def verdict_of(id, *arguments):

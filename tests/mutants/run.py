@@ -34,6 +34,10 @@ import tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "book/tools"))
+
+import files  # noqa: E402
+
 LIBRARY = Path("lib/implicit_bias")
 RESULTS = HERE / "results.json"
 SEED, PER_MODULE, SCORE = 0, 8, 0.95
@@ -78,9 +82,7 @@ def digest(*paths: Path) -> str:
 
 def write(path: Path, content: dict) -> None:
     """All of it or nothing, whenever the run is stopped."""
-    part = path.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n")
-    os.replace(part, path)
+    files.write(path, json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n")
 
 
 # -- the mutants -------------------------------------------------------------------------------------------------------

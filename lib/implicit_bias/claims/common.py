@@ -12,13 +12,18 @@ from ..hypotheses import Hypothesis
 from ..network import TwoLayer
 from .verdict import Finding
 
-__all__ = ["NEAR", "fitted_rate", "leak_of", "limit", "neurons", "setting_of_F"]
+__all__ = ["NEAR", "fitted_rate", "leak_of", "limit", "neurons", "setting_of_F", "strictly_positive"]
 
 
 def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
     """A yes-or-no hypothesis: slack ∞ or 0."""
     value = torch.as_tensor(true).double().min()
     return Hypothesis(name, statement, value, torch.zeros_like(value))
+
+
+def strictly_positive(name: str, statement: str, value: Tensor) -> Hypothesis:
+    """``value > 0`` (...): slack 0 where it is not."""
+    return Hypothesis(name, statement, value.clamp_min(0), torch.full_like(value, 1e-300))
 
 
 def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:

@@ -20,7 +20,7 @@ from ..hypotheses import Hypothesis
 from ..measures import activation_pattern, class_stable_rank, networks
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
-from .common import limit
+from .common import limit, strictly_positive
 from .registry import register
 from .relu_tools import C_PROVED, both_classes, own_class, setting_of_relu, signed_gram
 from .verdict import Finding, Verdict, decide
@@ -48,14 +48,12 @@ def coherence(run: Trajectory) -> tuple[int, Hypothesis]:
     u = signed_gram(run.data)
     name = "y_i y_k ⟨x_i, x_k⟩ all > 0 or all < 0, i ≠ k"
     if run.data.n < 2:
-        none = torch.zeros((), dtype=torch.float64)
-        return -1, Hypothesis("signs", name, none, torch.ones_like(none))
+        return -1, strictly_positive("signs", name, torch.zeros((), dtype=torch.float64))
     apart = ~torch.eye(run.data.n, dtype=torch.bool)
     least, most = u[..., apart].amin(), u[..., apart].amax()
     sign = 1 if float(least) > 0 else -1
     nearest = least if sign > 0 else -most
-    tiny = torch.full_like(nearest, 1e-300)
-    return sign, Hypothesis("signs", name, nearest.clamp_min(0), tiny)
+    return sign, strictly_positive("signs", name, nearest)
 
 
 def switches(run: Trajectory) -> tuple[Tensor, Tensor, int]:

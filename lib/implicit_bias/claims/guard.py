@@ -236,16 +236,24 @@ def _first_and_last(run: Trajectory, name: str) -> None:
         _descent_again(run, name)
 
 
-def _agree(run: Trajectory, name: str, index: int, again: TwoLayer, before: TwoLayer, moved: float) -> None:
-    """Refuse a record whose network is not the one that comes out again from ``before``."""
-    recorded = run.net(index).weights
-    off = (recorded - again.weights).flatten(-2).norm(dim=-1)
-    way = (again.weights - before.weights).flatten(-2).norm(dim=-1)
-    rest = AT_REST if recorded.dtype == torch.float64 else 1e-5
-    moved = moved if recorded.dtype == torch.float64 else 1e-2
-    if not bool((off <= moved * way + rest * before.weights.flatten(-2).norm(dim=-1)).all()):
-        how = f"step size {run.step_size}, {run.loss.name} loss" if run.rule != FLOW else f"{run.loss.name} loss"
+def _agree(run: Trajectory, name: str, index: int, again: TwoLayer, allowed: Tensor) -> None:
+    """Refuse a record whose network is farther than ``allowed`` (...) from the one that comes out again."""
+    off = _length(run.net(index).weights - again.weights)
+    if not bool((off <= allowed).all()):
+        step = "" if run.rule == FLOW else f"step size {run.step_size}, "
+        how = f"{step}{run.loss.name} loss"
         fail(name, f"records that {run.rule} gives ({how})", f"another network at record {index}")
+
+
+def _length(weights: Tensor) -> Tensor:
+    return weights.flatten(-2).norm(dim=-1)
+
+
+def _rounding(before: TwoLayer, again: TwoLayer, moved: float) -> Tensor:
+    """What a repetition from ``before`` may miss (...): a share of the way, and of the start."""
+    double = before.weights.dtype == torch.float64
+    way = _length(again.weights - before.weights)
+    return (moved if double else 1e-2) * way + (AT_REST if double else 1e-5) * _length(before.weights)
 
 
 def _descent_again(run: Trajectory, name: str) -> None:
@@ -257,12 +265,12 @@ def _descent_again(run: Trajectory, name: str) -> None:
     if early and early[-1] > 0:
         again = gradient_descent(run.initial, run.data, run.step_size, early[-1], run.loss, early)
         for index in range(min(len(early), len(again))):
-            _agree(run, name, index, again.net(index), run.initial, MOVED)
+            _agree(run, name, index, again.net(index), _rounding(run.initial, again.net(index), MOVED))
     width = steps[-1] - steps[-2] if len(steps) > 1 else 0
     if len(early) < len(steps) and 0 < width <= 20 * budget:
         before = run.net(len(steps) - 2)
         again = gradient_descent(before, run.data, run.step_size, width, run.loss, [width])
-        _agree(run, name, len(steps) - 1, again.final, before, MOVED)
+        _agree(run, name, len(steps) - 1, again.final, _rounding(before, again.final, MOVED))
 
 
 def _flow_again(run: Trajectory, name: str) -> None:
@@ -276,18 +284,13 @@ def _flow_again(run: Trajectory, name: str) -> None:
         if goal <= float(-run.log_loss[index - 1].max()):
             continue
         again = gradient_flow(before, run.data, goal, run.loss, [goal])
-        if run.resolution is None and again.resolution is None:
-            _agree(run, name, index, again.final, before, SAME_FLOW)
-        else:
-            _agree_roughly(run, name, index, again)
+        _agree(run, name, index, again.final, _allowed(run, before, again))
 
 
-def _agree_roughly(run: Trajectory, name: str, index: int, again: Trajectory) -> None:
-    """:func:`_agree` for a flow that went across kinks: relative to the network, as its resolution is."""
+def _allowed(run: Trajectory, before: TwoLayer, again: Trajectory) -> Tensor:
+    """What a repeated stretch of a flow may miss; across kinks it is relative to the network, as a resolution is."""
+    if run.resolution is None and again.resolution is None:
+        return _rounding(before, again.final, SAME_FLOW)
     known = [value for value in (run.resolution, again.resolution, COARSEST) if value is not None]
-    allowed = ROUGHLY * max(value for value in known if not math.isnan(value))
-    recorded = run.net(index).weights
-    off = (recorded - again.final.weights).flatten(-2).norm(dim=-1)
-    if not bool((off <= allowed * recorded.flatten(-2).norm(dim=-1)).all()):
-        how = f"{run.loss.name} loss, resolution {run.resolution}"
-        fail(name, f"records that {run.rule} gives ({how})", f"another network at record {index}")
+    resolution = max(value for value in known if not math.isnan(value))
+    return ROUGHLY * resolution * _length(again.final.weights)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from .._checks import fail, positive, positive_int
 from ..data import Dataset
-from ..dynamics import log_spaced
+from ..dynamics import record_steps
 from ..network import TwoLayer
 from ..problem import Problem, Recorder
 from ..trajectory import DESCENT, Outcome, Trajectory
@@ -37,9 +37,7 @@ def long_descent(
         fail("net", "a smoothed leaky ReLU (gradient_descent is faster at kinks)", net.activation.name)
     positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
-    wanted = log_spaced(steps) if record is None else sorted(set(map(int, record)))
-    if not wanted or wanted[0] < 0 or wanted[-1] > steps:
-        fail("record", f"steps between 0 and {steps}", wanted[:1] + wanted[-1:])
+    wanted = record_steps(record, steps)
     problem = Problem.of(net, data, "logistic", "cpu", step_size, torch.float64)
     if problem.span.coordinates:
         fail("data", "at most twice as many samples as dimensions", f"{data.n} in {data.d} dimensions")

@@ -228,21 +228,28 @@ def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     # Batches: the member whose shortest neuron ends shortest.
     if way.ndim > 1:
         worst = int(way[-1].flatten().argmin())
-        way, loss = way.flatten(1)[:, worst], loss.flatten(1)[:, worst]
+        way = way.flatten(1)[:, worst]
+        loss = loss.flatten(1)[:, worst]
     finding, unsettled = _growth(way, loss)
     return decide("F-4.2.2", finding, hypotheses, unsettled=unsettled)
 
 
 def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
     """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite run refutes it."""
-    end, numbers = float(loss[-1]), {"shortest": float(way[-1]), "loss": float(loss[-1])}
+    end = float(loss[-1])
+    numbers = {"shortest": float(way[-1]), "loss": end}
     grown = loss < SMALL_LOSS
     if int(grown.sum()) < 3:
         why = f"L only came from {float(loss[0]):.2f} to {end:.2f}: no growth to be seen."
         return Finding(0.0, why, "", numbers), "The loss has not become small, and a finite run refutes no limit:"
     margin = -torch.log(torch.expm1(loss[grown]))
     power = fitted_rate(margin, 1 / way[grown])
-    slack = min(power / 0.5, 2 / power if power > 0 else 0.0, NEAR / end) if power == power else math.nan
+    if math.isnan(power):
+        slack = math.nan
+    elif power <= 0:
+        slack = 0.0
+    else:
+        slack = min(power / 0.5, 2 / power, NEAR / end)
     why = f"the shortest neuron's way is {float(way[-1]):.2e} at L = {end:.3g}, growing like ℓ⁻¹(L)^{power:.3f}."
     finding = Finding(slack, why, "", numbers | {"power": power})
     return finding, "" if finding.true else "A finite run refutes no limit:"

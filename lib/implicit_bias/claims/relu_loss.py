@@ -15,7 +15,7 @@ from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..trajectory import Trajectory
 from .balance import too_short
-from .common import fitted_rate
+from .common import fitted_rate, strictly_positive
 from .registry import register
 from .relu_patterns import CHAPTER, one_each, opposing, small_C
 from .relu_tools import (
@@ -85,7 +85,9 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
     of 3. No finite run refutes it.
     """
     exponents, part = loss_exponent(run.data)
-    t, rate, wanted = float(run.step[-1]), _power(run), float(exponents.max())
+    t = float(run.step[-1])
+    rate = _power(run)
+    wanted = float(exponents.max())
     scaled = float((rate_h(run) * t * run.log_loss[-1].exp()).max())
     numbers = {"rate": rate, "exponent": wanted, "h t L": scaled, "last step": t}
     falls = "has too few records for a power" if math.isnan(rate) else f"falls like t^-{rate:.3f}"
@@ -107,8 +109,9 @@ def _still_open(run: Trajectory, finding: Finding) -> str:
 
 def log_bound(run: Trajectory, c1: Tensor) -> Tensor:
     """The logarithm (T', ...) of K-G.1's bound at the records after step 0, for the balance constant ``c1`` (...)."""
-    data, net = run.data, run.initial
-    share, size = awake_shares(net, data), beta(net, data).double()
+    data = run.data
+    share = awake_shares(run.initial, data)
+    size = beta(run.initial, data).double()
     alpha = exponent(c1, 1 / share.amin(-1), correlation(data)).unsqueeze(-1)
     growth = (rate_h(run) / 2 * torch.exp(-size)).unsqueeze(-1) * share * data.norms.double() ** 2
     t = run.step[run.step > 0].double().reshape(-1, *[1] * share.ndim)
@@ -129,20 +132,22 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     run's own best c₁ is at least the one proved, ``1/(4R⁴)``, and the bound with that best c₁, which is the tighter
     one, is kept. It fails when the bound with the proved c₁ is broken. Seen once the bound is below ``L(0)``.
     """
-    given, data = setting_of_relu(run, C), run.data
-    proved = proved_balance(data)
+    given = setting_of_relu(run, C)
+    proved = proved_balance(run.data)
     after = run.step > 0
     if not bool(after.any()):
         return decide("K-G.1", Finding(math.nan, "no record after step 0."), given)
-    c1, loss = balance(run)[0].amin(0), run.log_loss[after]
+    c1 = balance(run)[0].amin(0)
+    loss = run.log_loss[after]
     bound = log_bound(run, c1)
     slack, place = worst_of((bound - loss).exp(), "record")
-    kept, least = float((log_bound(run, proved) - loss).amin().exp()), float((c1 / proved).min())
+    kept = float((log_bound(run, proved) - loss).amin().exp())
+    least = float((c1 / proved).min())
     numbers = _constants(run, c1) | {"with the proved c1": kept, "proved c1": float(proved.min())}
     seen = ", ".join(f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha")))
     why = f"the bound is at least {slack:.3f} times the loss, with {seen} (proved: c₁ ≥ {float(proved.min()):.3g})."
     finding = Finding(min(slack, least) if slack == slack else slack, why, place, numbers)
-    positive = Hypothesis("exponent", "α > 0 at the proved c₁", *_strictly(_alpha(run, proved)))
+    positive = strictly_positive("exponent", "α > 0 at the proved c₁", _alpha(run, proved))
     high = bool((bound[-1] >= run.log_loss[0] + 0 * bound[-1]).any())
     unsettled = "The bound has not come below L(0) yet:" if high else ""
     if not finding.true:
@@ -152,11 +157,6 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
 
 def _alpha(run: Trajectory, c1: Tensor) -> Tensor:
     return exponent(c1, 1 / awake_shares(run.initial, run.data).amin(-1), correlation(run.data))
-
-
-def _strictly(value: Tensor) -> tuple[Tensor, Tensor]:
-    """Sides of a hypothesis ``value > 0``."""
-    return value.clamp_min(0), torch.full_like(value, 1e-300)
 
 
 def _constants(run: Trajectory, c1: Tensor) -> dict[str, float]:

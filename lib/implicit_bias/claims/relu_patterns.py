@@ -16,11 +16,11 @@ from torch import Tensor
 from .. import data as samples
 from ..data import Dataset
 from ..dynamics import gradient_descent, log_spaced
-from ..hypotheses import Hypothesis
 from ..measures import class_stable_rank, networks
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
 from .balance import too_short
+from .common import strictly_positive
 from .registry import register
 from .relu_tools import (
     C_PROVED,
@@ -101,10 +101,13 @@ def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
     data, net = run.data, run.initial
     start = net.preactivations(data.x)
     kept = own_class(net, data) & (start >= 0)
-    step, pulled, u = run.step, pulls(run), signed_gram(data)
+    step = run.step
+    pulled = pulls(run)
+    u = signed_gram(data)
     skipped = int(step[0]) > 0
     if skipped:
-        step, pulled = torch.cat([torch.zeros_like(step[:1]), step]), torch.cat([torch.zeros_like(pulled[:1]), pulled])
+        step = torch.cat([torch.zeros_like(step[:1]), step])
+        pulled = torch.cat([torch.zeros_like(pulled[:1]), pulled])
     up, down = start.clamp_min(0) + pulled @ u.clamp_min(0), pulled @ (-u).clamp_min(0)
 
     def least(rising: Tensor, falling: Tensor) -> Tensor:
@@ -185,7 +188,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     best = float(torch.where(seen, (most / (P * least)).amax(0), 0).max())
     first = int(run.step[int(late.reshape(len(run), -1).all(1).int().argmax())])
     numbers = {"best c": best, "c": float(8 * R2.max()), "T2": float(first) if reached else math.inf}
-    positive = Hypothesis("p", "p > 0", *torch.broadcast_tensors(P, torch.full_like(P, 1e-300)))
+    positive = strictly_positive("p", "p > 0", P)
     when = f"from step {first} on" if reached else "at the last record"
     finding = Finding(slack, f"{when} the best c is {best:.3f}; proved: {float(8 * R2.max()):.3g}.", place, numbers)
     short = "" if reached or not bool((P > 0).all()) else "The run ends before T₂:"
@@ -232,7 +235,8 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     if int(late.sum()) < 3:
         few = Finding(math.nan, f"the last decade of steps has {int(late.sum())} records; three are needed.")
         return decide("K-4.3.a", few, given)
-    seen, bound = moved_rank(run)[late].amax(0), rank_constant(run.data)
+    seen = moved_rank(run)[late].amax(0)
+    bound = rank_constant(run.data)
     possible = _largest_rank(run.data, run.initial)
     slack, place = worst_of(torch.where(bound < possible, bound / seen, math.inf), "class")
     worst, c = float(seen.max()), float(bound.min())
