@@ -1,7 +1,8 @@
-"""Gradient flow on ordinary data, where neurons cross thousands of kinks: time, and distance from small descent steps.
+"""Gradient flow on ordinary data, where neurons cross thousands of kinks: time, and distance from
+small descent steps.
 
-The reference is plain descent, in numpy, with steps so small that halving them moves the net by less than the distance
-shown. One core.
+The reference is plain descent, in numpy, with steps so small that halving them moves the net by
+less than the distance shown. One core.
 """
 
 import math
@@ -22,8 +23,8 @@ CASES = {
 
 
 def descend(net: ib.TwoLayer, data: ib.Dataset, goal: float, share: float) -> np.ndarray:
-    """The first layer where ``L`` is first below ``e^-goal``; a step moves no preactivation by more than ``share`` of
-    the largest.
+    """The first layer where ``L`` is first below ``e^-goal``; a step moves no preactivation by more
+    than ``share`` of the largest.
     """
     weights = net.weights.numpy().copy()
     x = data.x.numpy()
@@ -57,7 +58,9 @@ def main() -> None:
         fine = descend(net, data, goal, 1e-4)
         print(f"{name}: {seconds:.1f} s, {run.outcome}")
         distance = apart(run.final.weights.numpy(), fine)
-        print(f"  from descent with small steps {distance:.1e} (two such runs: {apart(coarse, fine):.1e})")
+        print(
+            f"  from descent with small steps {distance:.1e} (two such runs: {apart(coarse, fine):.1e})"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json into the library.
+"""Figures 1, 4 and 5 of Frei et al., and what lies beyond them. Writes rank_figures.json into the
+library.
 
     python book/results/rank_figures.py
 

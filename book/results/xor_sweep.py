@@ -1,4 +1,5 @@
-"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json into the library.
+"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json into
+the library.
 
     python book/results/xor_sweep.py
 

@@ -1,4 +1,6 @@
-"""One way to write a file, such that a kill at any moment leaves the old content or the new, whole."""
+"""One way to write a file, such that a kill at any moment leaves the old content or the new,
+whole.
+"""
 
 import os
 import tempfile
@@ -8,8 +10,9 @@ from pathlib import Path
 def write(path, content):
     """Replace the file at `path` by `content`, text or bytes, in one step.
 
-    The content goes to a file beside it, to the disk, and then to its name. What an earlier, killed write left beside
-    it is removed first; two writers of one file at the same time are not foreseen.
+    The content goes to a file beside it, to the disk, and then to its name. What an earlier, killed
+    write left beside it is removed first; two writers of one file at the same time are not
+    foreseen.
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content

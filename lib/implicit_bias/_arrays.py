@@ -1,6 +1,8 @@
-"""From what users hold, lists, numpy arrays, tensors of any device, to a tensor; nothing is lost on the way in silence.
+"""From what users hold, lists, numpy arrays, tensors of any device, to a tensor; nothing is lost on
+the way in silence.
 
-Each refusal is a ``TypeError`` whose words :mod:`implicit_bias._checks` completes with the argument's name.
+Each refusal is a ``TypeError`` whose words :mod:`implicit_bias._checks` completes with the
+argument's name.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ __all__ = ["as_tensor"]
 
 
 def as_tensor(value: object) -> Tensor:
-    """A dense tensor of real numbers or booleans; a tensor passes through, everything else is copied."""
+    """A dense tensor of real numbers or booleans; a tensor passes through, everything else is
+    copied.
+    """
     if isinstance(value, Tensor):
         return _dense(value)
     array = np.asarray(_plain(value))
@@ -26,7 +30,9 @@ def as_tensor(value: object) -> Tensor:
         # torch has no long doubles, and computes with unsigned numbers in part only.
         array = array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)
     # The copy settles read-only memory, negative strides and foreign byte order at once.
-    return torch.from_numpy(np.array(array, dtype=array.dtype.newbyteorder("="), copy=True, order="K"))
+    return torch.from_numpy(
+        np.array(array, dtype=array.dtype.newbyteorder("="), copy=True, order="K")
+    )
 
 
 def _dense(tensor: Tensor) -> Tensor:

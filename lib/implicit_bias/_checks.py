@@ -44,7 +44,9 @@ def _shown(value: object) -> str:
 
 
 def as_float_tensor(value: object, argument: str) -> Tensor:
-    """A floating tensor (float64 unless the caller's own is float32); a tensor keeps its memory and its graph."""
+    """A floating tensor (float64 unless the caller's own is float32); a tensor keeps its memory and
+    its graph.
+    """
     try:
         tensor = as_tensor(value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -107,7 +109,9 @@ def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
 
 
 def scalar_or_tensor(value: object, argument: str) -> float | Tensor:
-    """Numbers as this library keeps them: a float, or a tensor of its own (lists and arrays become float64)."""
+    """Numbers as this library keeps them: a float, or a tensor of its own (lists and arrays become
+    float64).
+    """
     if isinstance(value, Tensor):
         return own_tensor(value, argument)
     tensor = numbers(value, argument)
@@ -124,7 +128,9 @@ def positive(value: object, argument: str, *, zero: bool = False) -> None:
 
 
 def positive_int(value: object, argument: str, *, least: int = 1, most: int = LARGEST_INTEGER) -> int:
-    """An integer from ``least`` to ``most``; accepts ``1e10`` as people write it, and integers held in arrays."""
+    """An integer from ``least`` to ``most``; accepts ``1e10`` as people write it, and integers held
+    in arrays.
+    """
     expected = f"an integer >= {least}"
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0:
         value = value.item()
@@ -139,7 +145,9 @@ def positive_int(value: object, argument: str, *, least: int = 1, most: int = LA
 
 
 def seed_number(seed: object, argument: str = "seed") -> int | None:
-    """A seed: None, or a whole number from 0 to 2³² - 1 (others would repeat the draws of one of these)."""
+    """A seed: None, or a whole number from 0 to 2³² - 1 (others would repeat the draws of one of
+    these).
+    """
     if seed is None:
         return None
     boolean = isinstance(seed, (bool, np.bool_)) or getattr(seed, "dtype", None) == torch.bool

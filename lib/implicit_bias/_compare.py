@@ -11,7 +11,9 @@ __all__ = ["Comparable", "same"]
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values hold the same: NaN equals NaN, and the device does not matter; the dtype does."""
+    """Whether two values hold the same: NaN equals NaN, and the device does not matter; the dtype
+    does.
+    """
     if isinstance(one, Tensor) or isinstance(other, Tensor):
         return isinstance(one, Tensor) and isinstance(other, Tensor) and _same_tensors(one, other)
     if type(one) is not type(other):
@@ -34,12 +36,16 @@ def _same_tensors(one: Tensor, other: Tensor) -> bool:
 
 
 class Comparable:
-    """A base for dataclasses that hold tensors: ``==`` says whether two have the same fields, bit for bit."""
+    """A base for dataclasses that hold tensors: ``==`` says whether two have the same fields, bit
+    for bit.
+    """
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.compare)
+        return all(
+            same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self) if f.compare
+        )
 
     def __hash__(self) -> int:
         # Equal ones have equal shapes; reading every number would make a large data set a slow key.

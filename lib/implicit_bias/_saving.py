@@ -1,7 +1,8 @@
 """Results as plain dictionaries of tensors, numbers and words, and files of them.
 
-Such a file loads with ``torch.load(path, weights_only=True)`` anywhere. With this library imported, so does one made
-by ``torch.save(result, path)``: its classes are entered among those that torch may rebuild.
+Such a file loads with ``torch.load(path, weights_only=True)`` anywhere. With this library imported,
+so does one made by ``torch.save(result, path)``: its classes are entered among those that torch may
+rebuild.
 """
 
 from __future__ import annotations
@@ -74,7 +75,9 @@ def _encode(value: object) -> object:
     if is_dataclass(value):
         if _KINDS.get(type(value).__name__) is not type(value):
             fail("state", "objects of this library (pickle saves your own)", repr(value))
-        return {KIND: type(value).__name__} | {f.name: _encode(getattr(value, f.name)) for f in fields(value)}
+        return {KIND: type(value).__name__} | {
+            f.name: _encode(getattr(value, f.name)) for f in fields(value)
+        }
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, dict):
@@ -101,5 +104,7 @@ def _decode(value: object) -> object:
         fail("state", f"a kind among {', '.join(_KINDS)}", repr(kind))
     unknown = entries.keys() - {f.name for f in fields(_KINDS[kind])}
     if unknown:
-        fail("state", f"the fields of a {kind}", f"{sorted(unknown)} too (is it of a newer version?)")
+        fail(
+            "state", f"the fields of a {kind}", f"{sorted(unknown)} too (is it of a newer version?)"
+        )
     return _KINDS[kind](**entries)

@@ -1,7 +1,8 @@
 r"""Activations ``φ``: the (leaky) ReLU, its smoothed version, and a base for one of your own.
 
-The kink convention, stated once: where the derivative jumps, ``φ'(0) = 1``. K (Kou, Chen, Gu) fixes it so, F (Frei et
-al.) allows any value in ``[γ, 1]`` (Clarke subdifferential), and torch's own leaky ReLU would say γ.
+The kink convention, stated once: where the derivative jumps, ``φ'(0) = 1``. K (Kou, Chen, Gu) fixes
+it so, F (Frei et al.) allows any value in ``[γ, 1]`` (Clarke subdifferential), and torch's own
+leaky ReLU would say γ.
 """
 
 from __future__ import annotations
@@ -26,19 +27,22 @@ KINDS = {"leaky_relu": False, "relu": False, "smoothed_leaky_relu": True, "smoot
 
 @dataclass(frozen=True, eq=False)
 class Activation(Comparable, Savable):
-    """An activation ``φ`` with its leak ``gamma`` (``γ ≤ φ' ≤ 1``) and smoothness ``H`` (``|φ''| ≤ H``; None where φ
-    has a kink).
+    """An activation ``φ`` with its leak ``gamma`` (``γ ≤ φ' ≤ 1``) and smoothness ``H``
+    (``|φ''| ≤ H``; None where φ has a kink).
 
-    ``gamma`` may be a tensor whose shape is the batch shape of the weights it is used with: slopes run as one tensor.
+    ``gamma`` may be a tensor whose shape is the batch shape of the weights it is used with: slopes
+    run as one tensor.
 
-    For one of your own, derive a class that defines ``value(z)`` and ``derivative(z)``, both elementwise on a tensor,
-    and give it a name, ``gamma`` and, if φ' is continuous, ``smooth=True``; override ``H`` where you know it. Descent
-    and flow then take it as it is. What rests on a (leaky) ReLU (KKT points, most theorems) refuses it.
+    For one of your own, derive a class that defines ``value(z)`` and ``derivative(z)``, both
+    elementwise on a tensor, and give it a name, ``gamma`` and, if φ' is continuous,
+    ``smooth=True``; override ``H`` where you know it. Descent and flow then take it as it is. What
+    rests on a (leaky) ReLU (KKT points, most theorems) refuses it.
 
     Raises
     ------
     ValueError
-        If the name is none of this library's, or has another ``smooth``; if gamma is outside [0, 1].
+        If the name is none of this library's, or has another ``smooth``; if gamma is outside
+        [0, 1].
     """
 
     name: str
@@ -51,7 +55,11 @@ class Activation(Comparable, Savable):
         object.__setattr__(self, "gamma", scalar_or_tensor(self.gamma, "gamma"))
         if self._is_own("value"):
             if not self._is_own("derivative"):
-                fail("activation", "a class that defines derivative(z) beside value(z)", type(self).__name__)
+                fail(
+                    "activation",
+                    "a class that defines derivative(z) beside value(z)",
+                    type(self).__name__,
+                )
             finite(numbers(self.gamma, "gamma"), "gamma")
             return
         if self.name not in KINDS:
@@ -61,7 +69,9 @@ class Activation(Comparable, Savable):
         if bool(self.smooth) != KINDS[self.name]:
             fail("smooth", f"{KINDS[self.name]} for {self.name}", self.smooth)
         gamma_in_range(self.gamma, zero=True)
-        if self.name in ("relu", "smoothed_relu") and bool((numbers(self.gamma, "gamma") != 0).any()):
+        if self.name in ("relu", "smoothed_relu") and bool(
+            (numbers(self.gamma, "gamma") != 0).any()
+        ):
             fail("gamma", f"0 for {self.name}", self.gamma)
 
     def _is_own(self, method: str) -> bool:
@@ -70,12 +80,16 @@ class Activation(Comparable, Savable):
 
     @property
     def own(self) -> bool:
-        """Whether a derived class brings its own function: nothing about it may then be taken for granted."""
+        """Whether a derived class brings its own function: nothing about it may then be taken for
+        granted.
+        """
         return self._is_own("value") or self._is_own("derivative")
 
     @property
     def H(self) -> float | Tensor | None:
-        """The bound on ``|φ''|``: (1 - γ)/4 for the smoothed leaky ReLU; None for a kink, or if it is not known."""
+        """The bound on ``|φ''|``: (1 - γ)/4 for the smoothed leaky ReLU; None for a kink, or if it
+        is not known.
+        """
         return (1 - self.gamma) / 4 if self.smoothed else None
 
     @property
@@ -103,8 +117,8 @@ class Activation(Comparable, Savable):
         """``φ(z)`` elementwise; z (..., m, n)."""
         gamma = self._gamma(z)
         if self.smooth:
-            # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its default of 20 loses ten
-            # digits.
+            # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its
+            # default of 20 loses ten digits.
             return (F.softplus(z, threshold=40.0).sub_(math.log(2)) * (1 - gamma)).add_(gamma * z)
         return torch.where(z >= 0, z, gamma * z)
 
@@ -118,7 +132,11 @@ class Activation(Comparable, Savable):
 
     def to(self, *args, **kwargs) -> Activation:
         """Move a tensor of slopes along with the weights."""
-        return self.with_gamma(self.gamma.to(*args, **kwargs)) if isinstance(self.gamma, Tensor) else self
+        return (
+            self.with_gamma(self.gamma.to(*args, **kwargs))
+            if isinstance(self.gamma, Tensor)
+            else self
+        )
 
     def with_gamma(self, gamma: float | Tensor) -> Activation:
         """The same function with another leak."""
@@ -139,7 +157,9 @@ def relu() -> Activation:
 
 
 def smoothed_leaky_relu(gamma: float | Tensor) -> Activation:
-    """``γz + (1-γ) log((1 + e^z)/2)``: γ-leaky and (1-γ)/4-smooth, the activation of F's experiments."""
+    """``γz + (1-γ) log((1 + e^z)/2)``: γ-leaky and (1-γ)/4-smooth, the activation of F's
+    experiments.
+    """
     gamma_in_range(gamma)
     return Activation("smoothed_leaky_relu", gamma, smooth=True)
 
@@ -148,7 +168,11 @@ def an_activation(value: object, argument: str = "activation") -> Activation:
     """Refuse what is no :class:`Activation`, and say what to write instead."""
     if isinstance(value, Activation):
         return value
-    fail(argument, f"leaky_relu(gamma), relu() or smoothed_leaky_relu(gamma){_cure(value)}", repr(value))
+    fail(
+        argument,
+        f"leaky_relu(gamma), relu() or smoothed_leaky_relu(gamma){_cure(value)}",
+        repr(value),
+    )
 
 
 def _cure(value: object) -> str:

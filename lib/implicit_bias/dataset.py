@@ -26,18 +26,20 @@ BLOCK = 50_000_000
 class Dataset(Comparable, Savable):
     """Samples and labels, validated.
 
-    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit; :meth:`save` and :meth:`load`
-    write and read a file.
+    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit;
+    :meth:`save` and :meth:`load` write and read a file.
 
-    With ``ambient_dim > d`` the rows are coordinates in an orthonormal basis of some subspace (:attr:`in_span`). Inner
-    products, gradient descent, SGD and flow are those of the full space. A rule that treats coordinates one by one
-    is not: sign descent, Adam, coordinate-wise noise or an ℓ1 norm depend on the basis, so on such data they are other
-    algorithms. Draw the data with ``space="full"`` for these.
+    With ``ambient_dim > d`` the rows are coordinates in an orthonormal basis of some subspace
+    (:attr:`in_span`). Inner products, gradient descent, SGD and flow are those of the full space. A
+    rule that treats coordinates one by one is not: sign descent, Adam, coordinate-wise noise or an
+    ℓ1 norm depend on the basis, so on such data they are other algorithms. Draw the data with
+    ``space="full"`` for these.
 
     Parameters
     ----------
     x : (..., n, d) real
-        Samples as rows; float32 is kept, everything else becomes float64. Norms are 0 or from 1e-150 to 1e150.
+        Samples as rows; float32 is kept, everything else becomes float64. Norms are 0 or from
+        1e-150 to 1e150.
     y : (..., n)
         Labels, each +1 or -1 (of booleans or 0 and 1, ``2 * y - 1``).
     ambient_dim : int, optional
@@ -48,8 +50,8 @@ class Dataset(Comparable, Savable):
     Raises
     ------
     ValueError
-        On wrong shapes, masked, NaN or infinite samples, norms out of range, or labels other than ±1; the message names
-        the place and the value.
+        On wrong shapes, masked, NaN or infinite samples, norms out of range, or labels other than
+        ±1; the message names the place and the value.
     """
 
     x: Tensor
@@ -95,7 +97,9 @@ class Dataset(Comparable, Savable):
 
     @property
     def in_span(self) -> bool:
-        """Whether the columns are coordinates in a subspace of the ``ambient_dim`` dimensions: see :class:`Dataset`."""
+        """Whether the columns are coordinates in a subspace of the ``ambient_dim`` dimensions: see
+        :class:`Dataset`.
+        """
         return self.ambient_dim > self.d
 
     @property
@@ -127,7 +131,8 @@ class Dataset(Comparable, Savable):
     @property
     def p(self) -> Tensor:
         """``max_{i≠k} |⟨x_i, x_k⟩|`` (...), in float64; 0 for a single sample."""
-        # In float64, where no square vanishes, and by rows: n² numbers at once are too many for a large n.
+        # In float64, where no square vanishes, and by rows: n² numbers at once are too many for a
+        # large n.
         x = self.x.to(torch.float64)
         rows = max(1, BLOCK // x.shape[:-1].numel())
         largest = x.new_zeros(x.shape[:-2])

@@ -15,9 +15,10 @@ taken with the activation pattern fixed; when a preactivation changes sign insid
 and the pattern switched. A preactivation pushed back from both sides slides along its kink: there the slope is the
 value in ``[γ, 1]`` that keeps it at 0, which is what the Clarke subdifferential allows.
 
-On ordinary data (not near-orthogonal, many samples) there are thousands of crossings. After a fixed number of them
-(:func:`implicit_bias.flow_limits.crossings_allowed`) the run goes on with steps that do not stop at any; see
-:mod:`implicit_bias.flow_rough`. It then says so in its outcome, with the resolution.
+On ordinary data (not near-orthogonal, many samples) there are thousands of crossings. After a fixed
+number of them (:func:`implicit_bias.flow_limits.crossings_allowed`) the run goes on with steps that
+do not stop at any; see :mod:`implicit_bias.flow_rough`. It then says so in its outcome, with the
+resolution.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ clock.
 """
 
 CONTRADICTED = 3.0
-"""Seconds that a run may take on data whose loss cannot tend to 0, when it is asked to go where it cannot."""
+"""Seconds that a run may take on data whose loss cannot tend to 0, when it is asked to go where it
+cannot.
+"""
 
 
 def gradient_flow(
@@ -72,7 +75,8 @@ def gradient_flow(
     ----------
     net, data : the start, in the data's coordinates, and the samples
     until : float
-        Where to stop, in units of ``s = log(1/L)``; 10⁴ and beyond are in reach, 10⁸ is the largest value taken.
+        Where to stop, in units of ``s = log(1/L)``; 10⁴ and beyond are in reach, 10⁸ is the largest
+        value taken.
     loss : "logistic" or "exponential"
     record : values of ``s`` to keep, optional
         Default: about 200 from the start on, log-spaced in ``s - s(0)``. Values before a run's start show its start.
@@ -86,12 +90,12 @@ def gradient_flow(
     Returns
     -------
     Trajectory
-        With ``s``, and ``log_time`` = log t (``-inf`` at the start). A run that cannot go on ends with
-        ``outcome.status == "stalled"``: a critical point, or data on which the loss has a positive infimum. One that
-        ran out of its ``time_limit`` ends with ``"time limit"``; its last record is where it stood. A run with
-        thousands of kink crossings is finished by steps across them: ``resolution`` is then the relative distance of
-        its nets from those of a run with steps four times as long (NaN where no second run was possible), and None
-        otherwise.
+        With ``s``, and ``log_time`` = log t (``-inf`` at the start). A run that cannot go on ends
+        with ``outcome.status == "stalled"``: a critical point, or data on which the loss has a
+        positive infimum. One that ran out of its ``time_limit`` ends with ``"time limit"``; its
+        last record is where it stood. A run with thousands of kink crossings is finished by steps
+        across them: ``resolution`` is then the relative distance of its nets from those of a run
+        with steps four times as long (NaN where no second run was possible), and None otherwise.
 
     Raises
     ------
@@ -366,7 +370,9 @@ class _Flow:
         )
 
     def reach(self, target: float) -> bool:
-        """Bring every run to ``target``, or as far as it and the time go; False when there are too many crossings."""
+        """Bring every run to ``target``, or as far as it and the time go; False when there are too
+        many crossings.
+        """
         goal = torch.maximum(torch.full_like(self.clock, target), self.start)
         while bool(((self.clock < goal) & ~self.stalled).any()):
             if bool((self.events > self.allowed).any()):

@@ -15,7 +15,9 @@ from .problem import Problem
 __all__ = ["FARTHEST", "contradiction", "crossings_allowed", "record_grid", "seconds"]
 
 FARTHEST = 1e8
-"""The largest ``until``: past it the clock itself is rounded to 1e-8 and worse, and a run takes days."""
+"""The largest ``until``: past it the clock itself is rounded to 1e-8 and worse, and a run takes
+days.
+"""
 
 SAME = 1e-13
 """Rows whose directions are this near count as one: they differ by rounding."""
@@ -43,8 +45,9 @@ def record_grid(record: Sequence[float] | Tensor, until: float) -> list[float]:
 def crossings_allowed(problem: Problem) -> float:
     """How many kink crossings a run may stop at before it goes on across them.
 
-    Each costs solves with n × n matrices for the neurons that slide. Near-orthogonal samples (Gram matrix strictly
-    dominated by its diagonal, which the theorems' assumptions imply) are always followed exactly.
+    Each costs solves with n × n matrices for the neurons that slide. Near-orthogonal samples (Gram
+    matrix strictly dominated by its diagonal, which the theorems' assumptions imply) are always
+    followed exactly.
     """
     gram = problem.span.x @ problem.span.x.mT
     size = gram.diagonal(dim1=-2, dim2=-1)
@@ -57,9 +60,10 @@ def crossings_allowed(problem: Problem) -> float:
 def contradiction(problem: Problem) -> tuple[float, str] | None:
     """A bound on the clock, and why, when samples contradict every network; None when none is seen.
 
-    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is not homogeneous), have outputs
-    ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``, which is convex in the one number
-    ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The groups' costs add up to a lower bound of ``n L``.
+    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is not homogeneous),
+    have outputs ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``,
+    which is convex in the one number ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The
+    groups' costs add up to a lower bound of ``n L``.
     """
     # The caller's data sets: a batch of networks on one of them is looked at once.
     data = problem.data
@@ -89,7 +93,9 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
             left &= ~near[i]
     if least == 0:
         return None
-    return math.log(len(x) / least), f"the loss cannot tend to 0, because {_culprits(silent, against)}"
+    return math.log(
+        len(x) / least
+    ), f"the loss cannot tend to 0, because {_culprits(silent, against)}"
 
 
 def _loss(problem: Problem, margin: float) -> float:

@@ -1,29 +1,33 @@
 r"""Gradient flow through thousands of kink crossings, without stopping at any.
 
-On ordinary data (many samples in few dimensions) neurons change sides thousands of times, and many slide along several
-kinks at once. Cutting a step at each crossing then costs minutes. Here a step goes across.
+On ordinary data (many samples in few dimensions) neurons change sides thousands of times, and many
+slide along several kinks at once. Cutting a step at each crossing then costs minutes. Here a step
+goes across.
 
-With ``dτ = L dt`` the flow is ``dW/dτ = -∇ log L``, of order one at any loss. A step first predicts where it ends, then
-moves by the *averages* over the step: of the two ends' weights of the samples, and, for each pair (neuron, sample), of
-the slope on the straight line between the ends, ``(φ(z₁) - φ(z₀))/(z₁ - z₀)``. So a crossing inside a step counts in
-proportion to where it lies. A pair that slides along its kink steps across it and back, and its slopes average to the
-value that holds it there (Filippov's solution, the limit of small descent steps).
+With ``dτ = L dt`` the flow is ``dW/dτ = -∇ log L``, of order one at any loss. A step first predicts
+where it ends, then moves by the *averages* over the step: of the two ends' weights of the samples,
+and, for each pair (neuron, sample), of the slope on the straight line between the ends,
+``(φ(z₁) - φ(z₀))/(z₁ - z₀)``. So a crossing inside a step counts in proportion to where it lies. A
+pair that slides along its kink steps across it and back, and its slopes average to the value that
+holds it there (Filippov's solution, the limit of small descent steps).
 
 Why this one, of those tried (Gaussian samples, n = 100, d = 20, m = 32, to s = 3):
 
 * A loss clock that is *integrated* drifts: across a kink ``‖∇ log L‖²`` of one side is not what the clock gains. So
   ``s`` is measured after each step, never integrated.
 * Steps of equal size in time spend almost all their effort late. The sensitive part is early, when weights are small
-  and neurons choose sides. A step here moves the fastest preactivation by a fixed share ``δ`` of the largest one.
+  and neurons choose sides. A step here moves the fastest preactivation by a fixed share ``δ`` of
+  the largest one.
 * Plain descent steps and the plain trapezoidal pair are of order one as well, because of sliding; the averaged slope
   costs as much as the trapezoidal pair and is somewhat nearer for the same steps.
 
-Order one says nothing about one run: a neuron that passes close to a corner may take the other side, and nets then end
-apart by a tenth. So the run is repeated with a quarter of ``δ`` until two runs agree at all records, and the distance
-of the last two is reported with the outcome: that is the resolution. At order one the finer of the two is three times
-as near.
+Order one says nothing about one run: a neuron that passes close to a corner may take the other
+side, and nets then end apart by a tenth. So the run is repeated with a quarter of ``δ`` until two
+runs agree at all records, and the distance of the last two is reported with the outcome: that is
+the resolution. At order one the finer of the two is three times as near.
 
-The matrices are small and the steps many, so what counts is the cost of a call: one run at a time, in numpy.
+The matrices are small and the steps many, so what counts is the cost of a call: one run at a time,
+in numpy.
 """
 
 from __future__ import annotations
@@ -42,27 +46,30 @@ __all__ = ["AGREEMENT", "COARSEST", "FINEST", "Passage", "pass_through", "rough_
 COARSEST = 2e-3
 FINEST = 1.25e-4
 FINER = 0.25
-"""The share ``δ`` of the largest preactivation that a step moves the fastest: where it begins, where it ends, and the
-factor from one run to the next.
+"""The share ``δ`` of the largest preactivation that a step moves the fastest: where it begins,
+where it ends, and the factor from one run to the next.
 """
 
 AGREEMENT = 2e-3
-"""Two runs agree when their nets are this near, relative to the finer one's distance from the origin."""
+"""Two runs agree when their nets are this near, relative to the finer one's distance from the
+origin.
+"""
 
 PATIENCE = 3.0
 SLOWEST_PACE = 0.01
-"""A run has settled when steps that could have moved a preactivation by ``PATIENCE`` times the largest one gain less
-than this on the clock.
+"""A run has settled when steps that could have moved a preactivation by ``PATIENCE`` times the
+largest one gain less than this on the clock.
 """
 
 
 @dataclass
 class Passage:
-    """What one run across kinks recorded: at each of T targets the state (T, m, k), the clock (T,), ``t L`` (T,).
+    """What one run across kinks recorded: at each of T targets the state (T, m, k), the clock (T,),
+    ``t L`` (T,).
 
-    ``reached`` counts the targets it got to; what stands behind them is where it ended. ``stalled`` says that it
-    settled before the last; ``late`` that the time was up. ``apart`` is the distance from a run with steps ``1/FINER``
-    times as long.
+    ``reached`` counts the targets it got to; what stands behind them is where it ended. ``stalled``
+    says that it settled before the last; ``late`` that the time was up. ``apart`` is the distance
+    from a run with steps ``1/FINER`` times as long.
     """
 
     states: np.ndarray
@@ -85,7 +92,11 @@ class _Member:
 
     def __init__(self, problem: Problem, row: int) -> None:
         def part(tensor: Tensor, core: int) -> np.ndarray:
-            return (tensor if tensor.ndim == core else tensor[row if len(tensor) > 1 else 0]).cpu().numpy()
+            return (
+                (tensor if tensor.ndim == core else tensor[row if len(tensor) > 1 else 0])
+                .cpu()
+                .numpy()
+            )
 
         span = problem.span
         self.x = part(span.x, 2) if span.coordinates else None
@@ -113,7 +124,9 @@ class _Member:
         return np.maximum(z >= 0, self.gamma)
 
     def pulls(self, slopes: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, float]:
-        """``g_i / Σ_k ℓ_k`` (1, n), the pull of each sample on ``-log L``, and the clock ``log(1/L)``."""
+        """``g_i / Σ_k ℓ_k`` (1, n), the pull of each sample on ``-log L``, and the clock
+        ``log(1/L)``.
+        """
         q = torch.from_numpy(self.y[0] * (self.a[:, 0] @ (slopes * z)))
         total = torch.logsumexp(self.loss.log_value(q), dim=-1)
         clock = float(np.log(len(q)) - total)
@@ -169,7 +182,9 @@ class _Across:
 def pass_through(
     member: _Member, state: np.ndarray, tL: float, targets: list[float], delta: float, watch: Watch
 ) -> Passage:
-    """Run from ``state`` (m, k) past all ``targets`` of the clock, or until the run has settled or time is up."""
+    """Run from ``state`` (m, k) past all ``targets`` of the clock, or until the run has settled or
+    time is up.
+    """
     run = _Across(member, state, tL, delta)
     times = len(targets)
     out = Passage(np.empty((times, *state.shape)), np.empty(times), np.empty(times), delta)
@@ -196,7 +211,9 @@ def pass_through(
     return out
 
 
-def _store(out: Passage, targets: list[float], before: tuple[np.ndarray, float, float], run: _Across) -> None:
+def _store(
+    out: Passage, targets: list[float], before: tuple[np.ndarray, float, float], run: _Across
+) -> None:
     """Record the targets that the last step passed, on the line between the step's ends."""
     state, clock, tL = before
     gain = run.clock - clock
@@ -210,7 +227,9 @@ def _store(out: Passage, targets: list[float], before: tuple[np.ndarray, float, 
 
 
 def distance(member: _Member, coarse: Passage, fine: Passage) -> float:
-    """The largest distance of two runs' nets at a target both reached (or at their ends), relative to the finer's."""
+    """The largest distance of two runs' nets at a target both reached (or at their ends), relative
+    to the finer's.
+    """
     both = min(coarse.reached, fine.reached)
     if coarse.stalled and fine.stalled:
         both = len(fine.clock)
@@ -222,8 +241,12 @@ def distance(member: _Member, coarse: Passage, fine: Passage) -> float:
     return worst
 
 
-def _one(problem: Problem, row: int, state: Tensor, tL: float, targets: list[float], watch: Watch) -> Passage:
-    """One member's flow past ``targets``, refined until two runs agree, ``FINEST`` is reached, or the time is up."""
+def _one(
+    problem: Problem, row: int, state: Tensor, tL: float, targets: list[float], watch: Watch
+) -> Passage:
+    """One member's flow past ``targets``, refined until two runs agree, ``FINEST`` is reached, or
+    the time is up.
+    """
     member = _Member(problem, row)
     begin = state.cpu().numpy()
     best = pass_through(member, begin, tL, targets, COARSEST, watch)
@@ -237,6 +260,12 @@ def _one(problem: Problem, row: int, state: Tensor, tL: float, targets: list[flo
     return best
 
 
-def rough_flow(problem: Problem, state: Tensor, tL: Tensor, targets: list[float], watch: Watch) -> list[Passage]:
-    """The flow past ``targets`` from ``state`` (b, m, k), one :class:`Passage` for each of the b runs."""
-    return [_one(problem, row, state[row], float(tL[row]), targets, watch) for row in range(len(state))]
+def rough_flow(
+    problem: Problem, state: Tensor, tL: Tensor, targets: list[float], watch: Watch
+) -> list[Passage]:
+    """The flow past ``targets`` from ``state`` (b, m, k), one :class:`Passage` for each of the b
+    runs.
+    """
+    return [
+        _one(problem, row, state[row], float(tL[row]), targets, watch) for row in range(len(state))
+    ]

@@ -17,7 +17,8 @@ PAUSE = 0.5
 
 
 class Watch:
-    """Shows the clock that a run reached, from ``SILENCE`` seconds on, and says when its ``limit`` (seconds) is past.
+    """Shows the clock that a run reached, from ``SILENCE`` seconds on, and says when its ``limit``
+    (seconds) is past.
 
     The line goes to standard error and is wiped at the end; ``TQDM_DISABLE=1`` silences it.
     """

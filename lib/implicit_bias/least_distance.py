@@ -12,7 +12,9 @@ from torch import Tensor
 __all__ = ["least_distance", "nonnegative_least_squares", "over_batch"]
 
 OPTIMAL = 1e-9
-"""How far, relatively, the optimality conditions of a non-negative least-squares answer may be missed."""
+"""How far, relatively, the optimality conditions of a non-negative least-squares answer may be
+missed.
+"""
 
 SEPARATED = 1e-15
 """Below this the residual of the least-distance problem is rounding: no c is feasible."""
@@ -24,8 +26,9 @@ VERIFIED = 1e-6
 def nonnegative_least_squares(A: np.ndarray, b: np.ndarray) -> np.ndarray:
     """``argmin ‖A x - b‖`` over ``x ≥ 0``.
 
-    scipy's ``nnls`` is fast; some of its versions give wrong answers or give up on singular matrices. So each answer
-    is put to the optimality conditions of the problem, and where it fails them a bounded-variable solver is asked.
+    scipy's ``nnls`` is fast; some of its versions give wrong answers or give up on singular
+    matrices. So each answer is put to the optimality conditions of the problem, and where it fails
+    them a bounded-variable solver is asked.
     """
     size = np.abs(A).max(initial=0.0)
     if size == 0:
@@ -36,7 +39,9 @@ def nonnegative_least_squares(A: np.ndarray, b: np.ndarray) -> np.ndarray:
         x = None
     if x is not None and missed(A, b, x) <= OPTIMAL:
         return x
-    other = lsq_linear(A, b, bounds=(0, np.inf), method="bvls", tol=1e-15, max_iter=100 * (A.shape[1] + 1)).x
+    other = lsq_linear(
+        A, b, bounds=(0, np.inf), method="bvls", tol=1e-15, max_iter=100 * (A.shape[1] + 1)
+    ).x
     other = other.clip(0)
     if x is None or missed(A, b, other) < missed(A, b, x):
         return other
@@ -44,7 +49,8 @@ def nonnegative_least_squares(A: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def missed(A: np.ndarray, b: np.ndarray, x: np.ndarray) -> float:
-    """How far ``x`` misses optimality: ``x ≥ 0``, ``g = Aᵀ(b - Ax) ≤ 0``, and ``g_i = 0`` where ``x_i > 0``.
+    """How far ``x`` misses optimality: ``x ≥ 0``, ``g = Aᵀ(b - Ax) ≤ 0``, and ``g_i = 0`` where
+    ``x_i > 0``.
 
     Relative to ``‖b‖`` and to the lengths of the columns, so that it is the cosine of an angle.
     """
@@ -59,10 +65,10 @@ def missed(A: np.ndarray, b: np.ndarray, x: np.ndarray) -> float:
 def least_distance(K: np.ndarray) -> np.ndarray | None:
     """Multipliers λ ≥ 0 (n,) of ``min ½‖c‖² s.t. Ac ≥ 1`` with ``AAᵀ = K``; None when no c is feasible.
 
-    Lawson and Hanson's least-distance programming: one non-negative least-squares problem, exact after finitely many
-    pivots, whose zero residual is Farkas' certificate of infeasibility. The active set is then solved again without
-    the detour, and the solution is put to its constraints. Rows are first brought to one length, so that short ones
-    are not mistaken for none.
+    Lawson and Hanson's least-distance programming: one non-negative least-squares problem, exact
+    after finitely many pivots, whose zero residual is Farkas' certificate of infeasibility. The
+    active set is then solved again without the detour, and the solution is put to its constraints.
+    Rows are first brought to one length, so that short ones are not mistaken for none.
     """
     n = len(K)
     lengths = np.sqrt(np.diag(K))
@@ -90,8 +96,8 @@ def least_distance(K: np.ndarray) -> np.ndarray | None:
 
 
 def on_active_set(unit: np.ndarray, wanted: np.ndarray, active: np.ndarray) -> np.ndarray:
-    """Multipliers with ``unit λ = wanted`` on the active set, which grows by every constraint that is then missed: one
-    far below the others in size is not seen by the solver before.
+    """Multipliers with ``unit λ = wanted`` on the active set, which grows by every constraint that
+    is then missed: one far below the others in size is not seen by the solver before.
     """
     while True:
         lam = np.zeros(len(wanted))
@@ -110,5 +116,8 @@ def reached(unit: np.ndarray, lam: np.ndarray, wanted: np.ndarray) -> float:
 def over_batch(function: Callable, *tensors: Tensor) -> list:
     """Apply a NumPy function to every batch entry; the results in order."""
     batch = torch.broadcast_shapes(*(t.shape[:-2] for t in tensors))
-    flat = [t.expand(*batch, *t.shape[-2:]).reshape(-1, *t.shape[-2:]).detach().cpu().numpy() for t in tensors]
+    flat = [
+        t.expand(*batch, *t.shape[-2:]).reshape(-1, *t.shape[-2:]).detach().cpu().numpy()
+        for t in tensors
+    ]
     return [function(*entries) for entries in zip(*flat)]

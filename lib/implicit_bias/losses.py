@@ -20,7 +20,8 @@ __all__ = ["EXPONENTIAL", "LOGISTIC", "Loss", "get"]
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of the margin ``q = y f(x)``: ``value`` ℓ, ``log_value`` log ℓ, ``g`` -ℓ′ and ``log_g``, elementwise.
+    """A loss of the margin ``q = y f(x)``: ``value`` ℓ, ``log_value`` log ℓ, ``g`` -ℓ′ and
+    ``log_g``, elementwise.
 
     One of your own is pickled if its four functions are: define them at the top of a module.
     """

@@ -43,8 +43,8 @@ class MaxMargin(Comparable, Savable):
     """The hard-margin ℓ2 predictor without bias: ``z`` (..., d) of least norm with ``y_i⟨z, x_i⟩ ≥ 1``, its
     multipliers, its margin.
 
-    ``lam`` (..., n) is in float64, since its size is that of ``1/‖x‖²``. ``margin = 1/‖z‖`` (...). Where the data
-    cannot be separated, ``separable`` is False, ``z`` is NaN and the margin 0.
+    ``lam`` (..., n) is in float64, since its size is that of ``1/‖x‖²``. ``margin = 1/‖z‖`` (...).
+    Where the data cannot be separated, ``separable`` is False, ``z`` is NaN and the margin 0.
     """
 
     z: Tensor

@@ -40,8 +40,8 @@ def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
     """``‖W‖_F² / ‖W‖_2²`` (...) of a matrix (..., m, d), or of a network's first layer, frozen part included (F,
     Definition 4.1).
 
-    The largest eigenvalue of the smaller of ``W Wᵀ`` and ``Wᵀ W`` is exact to rounding, and no other is needed. A zero
-    matrix has no stable rank: NaN.
+    The largest eigenvalue of the smaller of ``W Wᵀ`` and ``Wᵀ W`` is exact to rounding, and no
+    other is needed. A zero matrix has no stable rank: NaN.
     """
     if isinstance(weights, TwoLayer):
         return (weights.frobenius() / weights.spectral()) ** 2

@@ -38,16 +38,16 @@ OUTPUTS = ("1/sqrt(m)", "1/m")
 class TwoLayer(Comparable, Savable):
     """The network ``f(x; W) = Σ_j a_j φ(⟨w_j, x⟩)``; only ``W`` is trained.
 
-    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit; :meth:`save` and :meth:`load`
-    write and read a file.
+    It keeps copies of what it is given, without gradients. ``==`` compares bit for bit;
+    :meth:`save` and :meth:`load` write and read a file.
 
     Parameters
     ----------
     weights : (..., m, d)
         First layer, in the coordinates of the data it is used with.
     a : (m,) or (..., m)
-        Second layer, no zeros. F takes ``±1/√m`` (m neurons in all), K takes ``±1/m`` (m neurons of each sign). The
-        weight of a ``torch.nn.Linear(m, 1)``, of shape (1, m), is taken as (m,).
+        Second layer, no zeros. F takes ``±1/√m`` (m neurons in all), K takes ``±1/m`` (m neurons of
+        each sign). The weight of a ``torch.nn.Linear(m, 1)``, of shape (1, m), is taken as (m,).
     activation : Activation
     frozen_gram : (..., m, m), optional
         Gram matrix of the weights' components outside those coordinates: they never move (every gradient lies in the
@@ -56,8 +56,8 @@ class TwoLayer(Comparable, Savable):
     Raises
     ------
     ValueError
-        On shapes that do not fit, NaN or infinity, zeros in ``a``, or a ``frozen_gram`` that is not symmetric and
-        positive semidefinite.
+        On shapes that do not fit, NaN or infinity, zeros in ``a``, or a ``frozen_gram`` that is not
+        symmetric and positive semidefinite.
     """
 
     weights: Tensor
@@ -184,7 +184,9 @@ class TwoLayer(Comparable, Savable):
         return gram if self.frozen_gram is None else gram + self.frozen_gram
 
     def _binary_scale(self) -> Tensor:
-        """A power of two of the size of the largest entry (...), by which squares neither overflow nor vanish."""
+        """A power of two of the size of the largest entry (...), by which squares neither overflow
+        nor vanish.
+        """
         size = self.weights.abs().amax((-2, -1))
         if self.frozen_gram is not None:
             size = torch.maximum(size, self.frozen_gram.diagonal(dim1=-2, dim2=-1).amax(-1).sqrt())
@@ -271,7 +273,9 @@ def _check_gram(gram: Tensor, m: int, argument: str) -> None:
 
 
 def _draws(seed: object, m: int, d: int, outside: int) -> tuple[Tensor, Tensor | None]:
-    """Standard Gaussian weights (m, d), or (seeds, m, d), and the Gram matrices of what lies outside."""
+    """Standard Gaussian weights (m, d), or (seeds, m, d), and the Gram matrices of what lies
+    outside.
+    """
     if isinstance(seed, (np.ndarray, Tensor)) and seed.ndim == 1:
         seed = seed.tolist()
     if not isinstance(seed, Sequence) or isinstance(seed, (str, bytes)):

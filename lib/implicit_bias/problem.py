@@ -135,8 +135,8 @@ class Recorder:
     states: list[Tensor] = field(default_factory=list)
 
     def smaller_gram(self, state: Tensor) -> Tensor:
-        """``W Wᵀ`` (..., m, m), or ``Wᵀ W`` (..., d, d) where that is smaller and shows all of W: both norms are in
-        either.
+        """``W Wᵀ`` (..., m, m), or ``Wᵀ W`` (..., d, d) where that is smaller and shows all of W:
+        both norms are in either.
         """
         span = self.problem.span
         if self.problem.net.frozen_gram is None and span.x.shape[-1] < span.weights.shape[-2]:

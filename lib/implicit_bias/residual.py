@@ -33,8 +33,10 @@ class KKTResidual(Comparable, Savable):
 
     Attributes
     ----------
-    stationarity : (...)   ``‖W - Σ_i λ_i y_i ∇f_i‖_F / ‖W‖_F`` at the best ``λ ≥ 0`` and best subgradients
-    feasibility : (...)    0 when every sample is classified right; 1 when some margin is 0 or negative, since no factor
+    stationarity : (...)   ``‖W - Σ_i λ_i y_i ∇f_i‖_F / ‖W‖_F`` at the best ``λ ≥ 0`` and best
+        subgradients
+    feasibility : (...)    0 when every sample is classified right; 1 when some margin is 0 or
+        negative, since no factor
         then makes the smallest one 1
     slackness : (...)      ``Σ_i λ_i (y_i f(x_i) - 1) / Σ_i λ_i`` after rescaling
     dual : (...)           how negative λ would be if it were free: ``max(0, -min λ) / max |λ|`` of plain least squares
@@ -58,7 +60,9 @@ class KKTResidual(Comparable, Savable):
         names = ("stationarity", "feasibility", "slackness", "dual")
         return (
             "KKTResidual("
-            + ", ".join(f"{name} {format_error(float(getattr(self, name).max()))}" for name in names)
+            + ", ".join(
+                f"{name} {format_error(float(getattr(self, name).max()))}" for name in names
+            )
             + ")"
         )
 
@@ -67,10 +71,11 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
     """All four KKT conditions of Problem (1) at any two-layer network with a homogeneous activation, leaky ReLU or
     ReLU.
 
-    The conditions concern a direction: the network is first rescaled so that its smallest margin is 1. Where a
-    preactivation is within ``kink`` (relative to ``‖w_j‖‖x_i‖``) of 0, the best subgradient in ``[γ, 1]`` is used, as
-    the Clarke subdifferential allows. Problem (1) trains the first layer alone, and so do these conditions: of a
-    network with both layers trained they say how near its first layer is to a KKT point with its second layer fixed.
+    The conditions concern a direction: the network is first rescaled so that its smallest margin is
+    1. Where a preactivation is within ``kink`` (relative to ``‖w_j‖‖x_i‖``) of 0, the best
+    subgradient in ``[γ, 1]`` is used, as the Clarke subdifferential allows. Problem (1) trains the
+    first layer alone, and so do these conditions: of a network with both layers trained they say
+    how near its first layer is to a KKT point with its second layer fixed.
 
     Raises
     ------
@@ -90,7 +95,9 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
         "a": net.a.expand(*batch, net.m),
         "x": data.x.expand(*batch, *data.x.shape[-2:]),
         "y": data.y.expand(*batch, data.n),
-        "outside": torch.zeros(batch) if net.frozen_gram is None else _trace(net.frozen_gram).expand(batch),
+        "outside": torch.zeros(batch)
+        if net.frozen_gram is None
+        else _trace(net.frozen_gram).expand(batch),
     }
     # One solve after the other, of small matrices, so wherever the network lives: on the processor.
     parts = {name: part.detach().to("cpu", torch.float64) for name, part in parts.items()}
@@ -113,8 +120,8 @@ def _gathered(values: tuple[Tensor, ...], batch: torch.Size, device: torch.devic
 def _one(parts: dict[str, Tensor], gamma: float, kink: float) -> tuple[Tensor, ...]:
     """The fields of :class:`KKTResidual` for one network on one data set.
 
-    The conditions do not change when W, a and the samples are each scaled, so all are brought to size one: squares of
-    extreme numbers would leave the range of floats.
+    The conditions do not change when W, a and the samples are each scaled, so all are brought to
+    size one: squares of extreme numbers would leave the range of floats.
     """
     size = {name: float(binary_scale(parts[name].abs().max())) for name in ("weights", "a", "x")}
     weights, a, x = (parts[name] / size[name] for name in ("weights", "a", "x"))
@@ -137,7 +144,8 @@ def _one(parts: dict[str, Tensor], gamma: float, kink: float) -> tuple[Tensor, .
 
 
 class _Columns:
-    """The gradients ``y_i ∇f_i`` (one for each pattern of slopes) as columns of a least-squares problem for W.
+    """The gradients ``y_i ∇f_i`` (one for each pattern of slopes) as columns of a least-squares
+    problem for W.
 
     They live in m · d dimensions. Where that matrix is large, only its Gram matrix is formed,
     ``⟨x_i, x_k⟩ y_i y_k Σ_j a_j² φ'_ij φ'_kj``, and a square root of it takes its place.
@@ -156,8 +164,8 @@ class _Columns:
         return self.y[owner] * (((matrix @ self.x[owner].mT).T * slopes) @ self.a)
 
     def reduced(self, owner: list[int], slopes: Tensor) -> tuple[Tensor, Tensor]:
-        """A square factor F of the columns' Gram matrix, and t: ``‖F s - t‖`` and the distance of ``Σ s · column``
-        from W have the same minimisers.
+        """A square factor F of the columns' Gram matrix, and t: ``‖F s - t‖`` and the distance of
+        ``Σ s · column`` from W have the same minimisers.
         """
         if self.weights.numel() * len(owner) ** 2 <= EXPLICIT:
             matrix = slopes.unsqueeze(-1) * (self.a.unsqueeze(-1) * self.x[owner].unsqueeze(-2))
@@ -208,7 +216,9 @@ def _fit_multipliers(
     # Of the solutions without signs, the nearest to this one: where they cost nothing it is this one.
     off = (target - factor @ share).unsqueeze(-1)
     free = share + torch.linalg.lstsq(factor, off, driver="gelsd").solution.squeeze(-1)
-    lam, free = (torch.zeros_like(y).index_add(0, torch.tensor(owner), part.to(y)) for part in (share, free))
+    lam, free = (
+        torch.zeros_like(y).index_add(0, torch.tensor(owner), part.to(y)) for part in (share, free)
+    )
     dual = (-free.min()).clamp_min(0) / free.abs().max().clamp_min(1e-300)
     return lam, left.norm(), dual
 
@@ -220,7 +230,9 @@ def _nonnegative(factor: Tensor, target: Tensor) -> Tensor:
 def _better_vertices(
     columns: _Columns, left: Tensor, slopes: Tensor, at_kink: Tensor, gamma: float, lengths: Tensor
 ) -> tuple[Tensor, list[int]]:
-    """For each sample the slopes with the largest product with what is left, and the samples where that is a gain."""
+    """For each sample the slopes with the largest product with what is left, and the samples where
+    that is a gain.
+    """
     if not bool(at_kink.any()):
         return slopes, []
     pull = (columns.y.unsqueeze(-1) * (columns.x @ left.mT)) * columns.a

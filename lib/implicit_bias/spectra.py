@@ -21,7 +21,9 @@ __all__ = ["Spectrum", "autoregressive", "equicorrelated", "isotropic", "power_l
 
 
 MOST_DIMENSIONS = int(1e300)
-"""Spectra are known by floating numbers, so a spectrum may have more dimensions than samples can be drawn in."""
+"""Spectra are known by floating numbers, so a spectrum may have more dimensions than samples can be
+drawn in.
+"""
 
 CHUNK = 10_000_000
 """So many numbers (80 MB) are held at once while drawing; a batch is made in as many turns as that takes."""
@@ -124,7 +126,8 @@ def power_law(d: int, decay: float, *, exact: int = 64, per_decade: int = 16) ->
     head = torch.arange(1, min(d, exact) + 1, dtype=torch.float64)
     values, counts = head**-decay, torch.ones_like(head)
     if d > exact:
-        # The end as the edges are held: past 2^53 it is not d + 1, and a loop up to d + 1 would never end.
+        # The end as the edges are held: past 2^53 it is not d + 1, and a loop up to d + 1 would
+        # never end.
         edges, end = [float(exact + 1)], float(d + 1)
         while edges[-1] < end:
             edges.append(min(float(round(edges[-1] * 10 ** (1 / per_decade)) + 1), end))

@@ -86,7 +86,8 @@ class Stepper:
         start, readout, minus_y = constant if chosen is None else (tensor[..., chosen] for tensor in constant)
         z = self.add_product(start, state, readout)
         if activation.own:
-            # It may hand back what it was given, or write into it: nothing of it is changed or kept.
+            # It may hand back what it was given, or write into it: nothing of it is changed or
+            # kept.
             slopes, value = a * activation.derivative(z.clone()), a * activation.value(z.clone())
         else:
             slopes = activation.derivative(z).mul_(a)

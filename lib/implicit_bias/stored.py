@@ -1,4 +1,6 @@
-"""Results that take too long to make in a chapter. They travel with the library: none is fetched from anywhere."""
+"""Results that take too long to make in a chapter. They travel with the library: none is fetched
+from anywhere.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ __all__ = ["stored_result"]
 
 
 def stored_result(name: str) -> dict:
-    """A stored result of the book by its name: ``"xor_sweep"``, ``"relu_study"`` or ``"rank_figures"``.
+    """A stored result of the book by its name: ``"xor_sweep"``, ``"relu_study"`` or
+    ``"rank_figures"``.
 
     Raises
     ------
@@ -19,7 +22,9 @@ def stored_result(name: str) -> dict:
         If there is none of that name.
     """
     folder = files(__package__) / "results"
-    known = sorted(path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json"))
+    known = sorted(
+        path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")
+    )
     if name not in known:
         fail("name", f"one of {', '.join(known)}", repr(name))
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

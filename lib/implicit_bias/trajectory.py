@@ -29,8 +29,8 @@ def minibatch_rule(batch_size: int, n: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome(Savable):
-    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"``, ``"stalled"`` or ``"time
-    limit"``, ``message`` says it in a sentence.
+    """How a run ended: ``status`` is ``"finished"``, ``"diverged"``, ``"non-finite"``,
+    ``"stalled"`` or ``"time limit"``, ``message`` says it in a sentence.
     """
 
     status: str
@@ -47,7 +47,8 @@ class Outcome(Savable):
 
 @dataclass(frozen=True, eq=False)
 class Lift(Comparable, Savable):
-    """From the state of a run to its network: ``W = W(0) + state @ x``, or ``W(0) + state`` where ``x`` is None.
+    """From the state of a run to its network: ``W = W(0) + state @ x``, or ``W(0) + state`` where
+    ``x`` is None.
 
     States are (b, m, k), the batch of the run flattened; (m, k) without a batch.
     """
@@ -73,21 +74,26 @@ class Lift(Comparable, Savable):
 class Trajectory(Comparable, Savable):
     """A run, seen at T recorded times; the time axis comes first, batch dimensions follow.
 
-    It can be pickled, copied, compared by ``==``, and written to a file and read with :meth:`save` and :meth:`load`.
+    It can be pickled, copied, compared by ``==``, and written to a file and read with :meth:`save`
+    and :meth:`load`.
 
     Attributes
     ----------
-    data, initial, final : the samples, the network at the start and at the last recorded time (in the caller's space)
+    data, initial, final : the samples, the network at the start and at the last recorded time (in
+        the caller's space)
     log_loss : (T, ...)      ``log L``
     margins : (T, ..., n)    ``y_i f(x_i; W)``
     frobenius, spectral, stable_rank : (T, ...)   of the whole first layer, frozen part included
     step : (T,) or None      descent steps (gradient descent, sgd)
-    s : (T,) or None         the loss clock log(1/L) asked for (gradient flow); ``-log_loss`` is where each run was
+    s : (T,) or None         the loss clock log(1/L) asked for (gradient flow); ``-log_loss`` is
+        where each run was
     log_time : (T, ...) or None   log t along the flow, -inf at its start
     step_size : float or (...) tensor, None for a flow
-    rule : str               ``"gradient descent"``, ``"gradient flow"`` or a sentence on the minibatches
+    rule : str               ``"gradient descent"``, ``"gradient flow"`` or a sentence on the
+        minibatches
     outcome : Outcome
-    resolution : float or None   None for a flow that stopped at every kink; else how far apart, relatively, two step
+    resolution : float or None   None for a flow that stopped at every kink; else how far apart,
+        relatively, two step
         sizes left the nets
     """
 
@@ -127,7 +133,9 @@ class Trajectory(Comparable, Savable):
         return self._lift(self._states[self.index(index)])
 
     def index(self, index: int) -> int:
-        """The place from 0 on of a recorded time given from either end, as lists count; others are refused."""
+        """The place from 0 on of a recorded time given from either end, as lists count; others are
+        refused.
+        """
         place = _whole(index)
         if place is None or not -len(self) <= place < len(self):
             fail("index", f"a recorded time, {-len(self)} to {len(self) - 1}", index)

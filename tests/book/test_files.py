@@ -1,4 +1,6 @@
-"""A write that is killed leaves the old file or the new one, whole, and the next write clears up."""
+"""A write that is killed leaves the old file or the new one, whole, and the next write clears
+up.
+"""
 
 import os
 import random
@@ -14,7 +16,9 @@ TOOLS = Path(__file__).parents[2] / "book/tools"
 OLD, NEW = b"old" * 10**6, b"newer" * 10**6
 # Where an aimed kill strikes: before and after each call that touches the disk.
 CALLS = ["tempfile.mkstemp", "os.fdopen", "os.fsync", "os.chmod", "os.replace"]
-AIMED = [(call, when, there) for call in CALLS for when in ("before", "after") for there in (True, False)]
+AIMED = [
+    (call, when, there) for call in CALLS for when in ("before", "after") for there in (True, False)
+]
 
 CHILD = """
 import os, signal, sys, tempfile
@@ -40,7 +44,9 @@ def child(target, call="", when=""):
     """A process that writes the file over and over."""
     command = [sys.executable, "-c", CHILD, str(target), call, when]
     # The child finds `files` here.
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(TOOLS)})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(TOOLS)}
+    )
 
 
 def recovered(target):
@@ -98,6 +104,10 @@ def test_permissions_stay(tmp_path):
 def test_nothing_else_writes_files():
     folder = TOOLS.parent
     scripts = [*folder.glob("tools/*.py"), *folder.glob("results/*.py")]
-    loose = {p.name for p in scripts if ".write_text(" in p.read_text() or ".write_bytes(" in p.read_text()}
+    loose = {
+        p.name
+        for p in scripts
+        if ".write_text(" in p.read_text() or ".write_bytes(" in p.read_text()
+    }
     # vendor.py fills a folder of its own and renames it when it is whole.
     assert loose == {"vendor.py"}

@@ -1,4 +1,5 @@
-"""The library on a GPU against itself on the processor: `make test-gpu`. Without a GPU the same code runs on the CPU.
+"""The library on a GPU against itself on the processor: `make test-gpu`. Without a GPU the same
+code runs on the CPU.
 
 Everything is in float64 and agrees to 1e-10, except where rounding is known to grow.
 """
@@ -15,7 +16,11 @@ import implicit_bias as ib
 GPU = torch.cuda.is_available()
 DEVICE = "cuda" if GPU else "cpu"
 BOOK = Path(__file__).parents[2] / "book"
-ACTIVATIONS = {"leaky": ib.leaky_relu(0.3), "ReLU": ib.relu(), "smoothed": ib.smoothed_leaky_relu(0.3)}
+ACTIVATIONS = {
+    "leaky": ib.leaky_relu(0.3),
+    "ReLU": ib.relu(),
+    "smoothed": ib.smoothed_leaky_relu(0.3),
+}
 
 
 def pair(phi=ACTIVATIONS["leaky"], n=24, d=60, m=8, scale=1e-2):
@@ -51,7 +56,9 @@ def test_minibatches(phi):
     same_run(ib.sgd(*here, 0.3, 200, 5, seed=3), ib.sgd(*there, 0.3, 200, 5, seed=3))
 
 
-@pytest.mark.parametrize("phi", [ACTIVATIONS["leaky"], ACTIVATIONS["smoothed"]], ids=["leaky", "smoothed"])
+@pytest.mark.parametrize(
+    "phi", [ACTIVATIONS["leaky"], ACTIVATIONS["smoothed"]], ids=["leaky", "smoothed"]
+)
 def test_flow(phi):
     here, there = pair(phi, n=8, d=400, m=4)
     same_run(ib.gradient_flow(*here, 6.0), ib.gradient_flow(*there, 6.0), rtol=1e-7)
@@ -59,7 +66,10 @@ def test_flow(phi):
 
 def test_flow_across_kinks():
     here, there = pair(n=40, d=6, m=4, scale=0.1)
-    one, other = ib.gradient_flow(*here, 0.8, record=[0.8]), ib.gradient_flow(*there, 0.8, record=[0.8])
+    one, other = (
+        ib.gradient_flow(*here, 0.8, record=[0.8]),
+        ib.gradient_flow(*there, 0.8, record=[0.8]),
+    )
     apart = (other.final.weights.cpu() - one.final.weights).norm() / one.final.weights.norm()
     assert float(apart) < 5e-3
     assert (one.resolution is None) == (other.resolution is None)
@@ -69,14 +79,18 @@ def test_a_run_may_be_sent_to_the_device_and_comes_home():
     (net, data), _ = pair()
     there = ib.gradient_descent(net, data, 0.3, 50, device=DEVICE)
     assert there.final.weights.device.type == "cpu"
-    torch.testing.assert_close(there.margins, ib.gradient_descent(net, data, 0.3, 50).margins, rtol=1e-10, atol=1e-11)
+    torch.testing.assert_close(
+        there.margins, ib.gradient_descent(net, data, 0.3, 50).margins, rtol=1e-10, atol=1e-11
+    )
 
 
 def test_a_batch_of_slopes_and_steps():
     slopes = torch.tensor([0.1, 0.4], dtype=torch.float64)
     here, there = pair(ib.leaky_relu(slopes))
     steps = torch.tensor([0.2, 0.3], dtype=torch.float64)
-    same_run(ib.gradient_descent(*here, steps, 100), ib.gradient_descent(*there, steps.to(DEVICE), 100))
+    same_run(
+        ib.gradient_descent(*here, steps, 100), ib.gradient_descent(*there, steps.to(DEVICE), 100)
+    )
 
 
 def test_margins_and_kkt_points():
@@ -106,7 +120,9 @@ def test_measures():
     close(ib.measures.gradient(*here), ib.measures.gradient(*there))
 
 
-@pytest.mark.parametrize("id", ["F-3.2.1", "F-3.2.2", "F-3.2.3", "F-3.2.5", "F-3.2.6", "F-3.2.7", "F-B.2", "S-1"])
+@pytest.mark.parametrize(
+    "id", ["F-3.2.1", "F-3.2.2", "F-3.2.3", "F-3.2.5", "F-3.2.6", "F-3.2.7", "F-B.2", "S-1"]
+)
 def test_claims_at_a_point(id):
     data = ib.data.gaussian(6, 10**4, seed=1)
     moved = data.to(DEVICE)
@@ -122,9 +138,13 @@ def test_claims_on_a_run(id):
     output = "1/sqrt(m)" if id.startswith("F") else "1/m"
     data = ib.data.orthogonal(5)
     net = ib.TwoLayer.init(data, 4, 4, phi, 1e-3, output=output, seed=1)
-    runs = [ib.gradient_descent(net.to(place), data.to(place), 0.2, 400) for place in ("cpu", DEVICE)]
+    runs = [
+        ib.gradient_descent(net.to(place), data.to(place), 0.2, 400) for place in ("cpu", DEVICE)
+    ]
     checks = [
-        ib.claims[id].check(run.final, run.initial, run.data) if id == "K-5.1" else ib.claims[id].check(run)
+        ib.claims[id].check(run.final, run.initial, run.data)
+        if id == "K-5.1"
+        else ib.claims[id].check(run)
         for run in runs
     ]
     assert checks[0].verdict == checks[1].verdict

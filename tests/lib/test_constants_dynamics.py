@@ -15,7 +15,9 @@ def drawn(last, number):
 
 
 def test_log_spaced_draws_no_more_than_it_needs():
-    """Twenty draws up to 300 give eighteen whole steps, which is enough: one fewer would ask for five more draws."""
+    """Twenty draws up to 300 give eighteen whole steps, which is enough: one fewer would ask for
+    five more draws.
+    """
     assert len(drawn(300, 20)) == 18 < len(drawn(300, 25))
     assert dynamics.log_spaced(300, 20) == sorted(drawn(300, 20) | {0, 300})
 
@@ -31,7 +33,9 @@ def test_log_spaced_takes_every_step_below_its_count():
     assert dynamics.log_spaced(19, 20) == list(range(20))
 
 
-@pytest.mark.parametrize("rise, status", [(2.99, "finished"), (3.0, "finished"), (3.01, "diverged")])
+@pytest.mark.parametrize(
+    "rise, status", [(2.99, "finished"), (3.0, "finished"), (3.01, "diverged")]
+)
 @pytest.mark.parametrize("member", [None, 0, 2])
 def test_a_run_diverges_when_its_loss_has_risen_by_e_cubed(rise, status, member):
     ends = torch.full((3,), 0.5) if member is not None else torch.tensor(0.0)

@@ -1,4 +1,6 @@
-"""Flow on ordinary data: steps across kinks, contradictory data, limits of time, and what is refused."""
+"""Flow on ordinary data: steps across kinks, contradictory data, limits of time, and what is
+refused.
+"""
 
 import math
 from dataclasses import replace
@@ -34,11 +36,15 @@ def passed(net, data, targets, delta):
     problem = problem_of(net, data)
     member = flow_rough._Member(problem, 0)
     state = np.zeros(tuple(problem.span.state_shape))
-    return member, flow_rough.pass_through(member, state, 0.0, targets, delta, Watch(targets[-1], None))
+    return member, flow_rough.pass_through(
+        member, state, 0.0, targets, delta, Watch(targets[-1], None)
+    )
 
 
 def descend(net, data, goal, step):
-    """The flow by small plain steps of descent on the full matrix: W where L first is e^{-goal}, and the time."""
+    """The flow by small plain steps of descent on the full matrix: W where L first is e^{-goal},
+    and the time.
+    """
     weights, time = net.weights.numpy().copy(), 0.0
     x, y, a = data.x.numpy(), data.y.numpy(), net.a.numpy()
     while True:
@@ -100,18 +106,25 @@ def test_a_batch_across_kinks_is_each_of_its_runs(monkeypatch):
     begin = ib.TwoLayer(net.weights, net.a, ib.leaky_relu(slopes))
     batch = ib.gradient_flow(begin, data, 0.8, record=[0.8])
     for k, gamma in enumerate((0.1, 0.3)):
-        alone = ib.gradient_flow(ib.TwoLayer(net.weights, net.a, ib.leaky_relu(gamma)), data, 0.8, record=[0.8])
+        alone = ib.gradient_flow(
+            ib.TwoLayer(net.weights, net.a, ib.leaky_relu(gamma)), data, 0.8, record=[0.8]
+        )
         assert apart(batch.member(k).final.weights, alone.final.weights) < 5e-3
 
 
 def test_near_orthogonal_data_are_always_followed_exactly():
     data = ib.data.orthogonal(5)
-    assert flow_limits.crossings_allowed(problem_of(ib.TwoLayer.init(data, 2, 2, PHI, 0.1), data)) == math.inf
+    assert (
+        flow_limits.crossings_allowed(problem_of(ib.TwoLayer.init(data, 2, 2, PHI, 0.1), data))
+        == math.inf
+    )
     net, data = ordinary()
     assert flow_limits.crossings_allowed(problem_of(net, data)) < math.inf
 
 
-@pytest.mark.parametrize("said, kept", [("holds", "undecided"), ("fails", "undecided"), ("vacuous", "vacuous")])
+@pytest.mark.parametrize(
+    "said, kept", [("holds", "undecided"), ("fails", "undecided"), ("vacuous", "vacuous")]
+)
 def test_a_rough_run_decides_nothing(said, kept):
     net, data = ordinary(n=4, d=6)
     run = ib.gradient_flow(net, data, 0.8)
@@ -121,7 +134,9 @@ def test_a_rough_run_decides_nothing(said, kept):
     shown = guard._as_far_as_known(verdict, [data, rough])
     assert shown.verdict == kept
     assert ("its resolution is 1.5e-03" in shown.why) == (said != "vacuous")
-    unknown = guard._as_far_as_known(replace(verdict, verdict="holds"), [replace(run, resolution=math.nan)])
+    unknown = guard._as_far_as_known(
+        replace(verdict, verdict="holds"), [replace(run, resolution=math.nan)]
+    )
     assert "its resolution is unknown" in unknown.why
 
 
@@ -151,10 +166,12 @@ def with_labels(x, y):
 
 def test_contradictions_are_priced():
     log2 = math.log(2)
-    assert least_loss(with_labels([[1, 0], [1, 0], [0, 1]], [1, -1, 1])) == pytest.approx(2 * log2 / 3, rel=1e-9)
-    assert least_loss(with_labels([[1, 0], [1, 0], [1, 0], [0, 1]], [1, 1, -1, 1])) == pytest.approx(
-        (2 * math.log(1.5) + math.log(3)) / 4, rel=1e-9
+    assert least_loss(with_labels([[1, 0], [1, 0], [0, 1]], [1, -1, 1])) == pytest.approx(
+        2 * log2 / 3, rel=1e-9
     )
+    assert least_loss(
+        with_labels([[1, 0], [1, 0], [1, 0], [0, 1]], [1, 1, -1, 1])
+    ) == pytest.approx((2 * math.log(1.5) + math.log(3)) / 4, rel=1e-9)
     assert least_loss(with_labels([[0, 0], [1, 0]], [1, -1])) == pytest.approx(log2 / 2, rel=1e-9)
     assert least_loss(with_labels([[1, 0], [-1, 0], [0, 1]], [1, -1, 1])) is None
     assert least_loss(with_labels([[1, 0], [1, 0], [0, 1]], [1, 1, -1])) is None
@@ -164,7 +181,9 @@ def test_contradictions_are_priced():
 @given(st.floats(0.1, 10), st.integers(0, 10**6))
 def test_no_network_beats_the_price(c, seed):
     problem = with_labels([[1, 2], [c, 2 * c], [0, 1]], [1, -1, 1])
-    weights = torch.randn(200, 4, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    weights = torch.randn(
+        200, 4, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     z = weights @ problem.data.x.T
     a = problem.net.a[:, None]
     q = problem.data.y * (a * torch.where(z >= 0, z, 0.1 * z)).sum(-2)
@@ -249,5 +268,7 @@ def test_nearly_contradictory_samples_are_no_contradiction():
     assert least_loss(near) is None
     assert least_loss(with_labels([[1, 0.5], [3, 1.5], [0, 1]], [1, -1, 1])) is not None
     data = ib.Dataset([[1.0, 0.3], [1.0, -0.3]], [1, -1])
-    run = ib.gradient_flow(ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, flow_limits.FARTHEST, time_limit=0.5)
+    run = ib.gradient_flow(
+        ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, flow_limits.FARTHEST, time_limit=0.5
+    )
     assert run.outcome.status == "time limit"

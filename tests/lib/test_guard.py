@@ -17,7 +17,9 @@ from implicit_bias.trajectory import DESCENT, FLOW, Trajectory
 @cache
 def descent(activation: str = "leaky") -> Trajectory:
     data = ib.data.correlated(6, p=0.05, signs="oppose")
-    made = {"leaky": ib.leaky_relu(0.5), "relu": ib.relu(), "smooth": ib.smoothed_leaky_relu(0.5)}[activation]
+    made = {"leaky": ib.leaky_relu(0.5), "relu": ib.relu(), "smooth": ib.smoothed_leaky_relu(0.5)}[
+        activation
+    ]
     net = ib.TwoLayer.init(data, 3, 3, made, 1e-2, output="1/m", seed=1)
     return ib.gradient_descent(net, data, 0.7, 3000, record=dynamics.log_spaced(3000, 40))
 
@@ -56,7 +58,10 @@ def scaled_at(tensor: torch.Tensor, index: int, factor: float) -> torch.Tensor:
 COMMON = {
     "labels rolled": lambda run: replace(run, data=rolled(run)),
     "one label flipped": lambda run: replace(
-        run, data=replace(run.data, y=run.data.y * torch.tensor([-1.0, *[1.0] * (run.data.n - 1)]).double())
+        run,
+        data=replace(
+            run.data, y=run.data.y * torch.tensor([-1.0, *[1.0] * (run.data.n - 1)]).double()
+        ),
     ),
     "other samples": lambda run: replace(run, data=ib.data.correlated(6, p=0.06, signs="oppose")),
     "other loss": lambda run: replace(run, loss=losses.EXPONENTIAL),
@@ -80,7 +85,10 @@ COMMON = {
 }
 
 OF_DESCENT = {
-    **{f"step times {k}": lambda run, k=k: replace(run, step_size=k * run.step_size) for k in (0.1, 0.25, 0.999, 2.0)},
+    **{
+        f"step times {k}": lambda run, k=k: replace(run, step_size=k * run.step_size)
+        for k in (0.1, 0.25, 0.999, 2.0)
+    },
     "steps doubled": lambda run: replace(run, step=2 * run.step),
     "steps shifted": lambda run: replace(run, step=run.step + 1),
     "steps reversed": lambda run: replace(run, step=run.step.flip(0)),
@@ -139,7 +147,9 @@ def test_a_batch_with_one_wrong_step_size_is_refused() -> None:
 
 
 def test_a_rule_that_is_not_asked_for_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected a run of gradient flow, got one of gradient descent"):
+    with pytest.raises(
+        ValueError, match="expected a run of gradient flow, got one of gradient descent"
+    ):
         genuine(descent(), (FLOW,))
     data, net = descent().data, descent().initial
     minibatches = ib.sgd(net, data, 0.5, 20, batch_size=1)
@@ -163,8 +173,15 @@ def test_arguments_are_checked_by_type_and_fit() -> None:
 
     careful = guarded(check, {})
     net, data = descent().initial, descent().data
-    assert careful(net, data) == careful(net, data, None) == careful(net, data, descent()) == "looked"
-    wrong = (((None, data), "net"), ((net, net), "data"), ((data, data), "net"), ((net, data, 3), "run"))
+    assert (
+        careful(net, data) == careful(net, data, None) == careful(net, data, descent()) == "looked"
+    )
+    wrong = (
+        ((None, data), "net"),
+        ((net, net), "data"),
+        ((data, data), "net"),
+        ((net, data, 3), "run"),
+    )
     for arguments, name in wrong:
         with pytest.raises(TypeError, match=f"^{name}: expected a"):
             careful(*arguments)

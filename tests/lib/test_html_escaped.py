@@ -9,7 +9,9 @@ MARKUP = "<script>x</script>"
 
 
 def filled(kind, **given):
-    """An instance of a record with markup in every field that holds text, checks of its making left out."""
+    """An instance of a record with markup in every field that holds text, checks of its making left
+    out.
+    """
     one = object.__new__(kind)
     for field in dataclasses.fields(kind):
         object.__setattr__(one, field.name, given.get(field.name, MARKUP))

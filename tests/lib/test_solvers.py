@@ -1,4 +1,6 @@
-"""Non-negative least squares that is checked, margins of rows of any length, KKT residuals at any scale and size."""
+"""Non-negative least squares that is checked, margins of rows of any length, KKT residuals at any
+scale and size.
+"""
 
 import numpy as np
 import pytest
@@ -37,7 +39,9 @@ def test_a_solver_that_fails_is_noticed(fault, monkeypatch):
             raise RuntimeError("too many iterations")
         if fault == "singular":
             raise np.linalg.LinAlgError("singular")
-        answer = {"wrong": 0.9 * expected, "negative": expected - 1, "nan": expected * np.nan}[fault]
+        answer = {"wrong": 0.9 * expected, "negative": expected - 1, "nan": expected * np.nan}[
+            fault
+        ]
         return answer, 0.0
 
     monkeypatch.setattr(solver, "nnls", broken)
@@ -57,7 +61,9 @@ def test_short_rows_are_separated(short):
     best = ib.max_margin(ib.Dataset([[short, 0.0], [0.0, 1.0]], [1, -1]))
     assert bool(best.separable)
     assert float(best.margin) == pytest.approx(short / (1 + short**2) ** 0.5, rel=1e-9)
-    torch.testing.assert_close(best.z, torch.tensor([1 / short, -1.0], dtype=torch.float64), rtol=1e-9, atol=0)
+    torch.testing.assert_close(
+        best.z, torch.tensor([1 / short, -1.0], dtype=torch.float64), rtol=1e-9, atol=0
+    )
 
 
 @pytest.mark.parametrize("angle", [1e-1, 1e-3, 1e-5])
@@ -68,7 +74,11 @@ def test_samples_nearly_opposed_are_separated(angle):
 
 @pytest.mark.parametrize(
     "x, y",
-    [([[1.0, 2.0], [1.0, 2.0]], [1, -1]), ([[0.0, 0.0], [1.0, 0.0]], [1, 1]), ([[1.0], [-2.0]], [1, 1])],
+    [
+        ([[1.0, 2.0], [1.0, 2.0]], [1, -1]),
+        ([[0.0, 0.0], [1.0, 0.0]], [1, 1]),
+        ([[1.0], [-2.0]], [1, 1]),
+    ],
 )
 def test_what_cannot_be_separated(x, y):
     best = ib.max_margin(ib.Dataset(x, y))
@@ -87,7 +97,9 @@ def test_margins_scale_with_the_samples(power, seed):
 
 def test_multipliers_of_single_precision_samples_do_not_vanish():
     best = ib.max_margin(ib.Dataset(torch.eye(2) * 1e30, [1, -1]))
-    torch.testing.assert_close(best.lam, torch.full((2,), 1e-60, dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(
+        best.lam, torch.full((2,), 1e-60, dtype=torch.float64), rtol=1e-6, atol=0
+    )
 
 
 # -- KKT residuals --------
@@ -107,7 +119,9 @@ def test_the_gram_matrix_gives_what_the_gradients_give(monkeypatch):
             patch.setattr(residual, "EXPLICIT", 0)
             by_gram = ib.kkt_residual(net, data)
         for name in ("stationarity", "feasibility", "slackness", "dual", "lam", "scale"):
-            torch.testing.assert_close(getattr(by_gram, name), getattr(explicit, name), rtol=1e-9, atol=1e-10)
+            torch.testing.assert_close(
+                getattr(by_gram, name), getattr(explicit, name), rtol=1e-9, atol=1e-10
+            )
 
 
 def literal(net, data):
@@ -125,7 +139,9 @@ def test_stationarity_is_the_literal_one(limit, monkeypatch):
     monkeypatch.setattr(residual, "EXPLICIT", limit)
     for seed in range(3):
         net, data = trained(seed=seed)
-        assert float(ib.kkt_residual(net, data).stationarity) == pytest.approx(literal(net, data), rel=1e-7)
+        assert float(ib.kkt_residual(net, data).stationarity) == pytest.approx(
+            literal(net, data), rel=1e-7
+        )
 
 
 @pytest.mark.parametrize("factor", [1e-163, 1e-30, 1e30, 1e140])
@@ -133,7 +149,9 @@ def test_a_residual_concerns_a_direction(factor):
     net, data = trained()
     plain, scaled = ib.kkt_residual(net, data), ib.kkt_residual(net.scaled(factor), data)
     for name in ("stationarity", "feasibility", "slackness", "dual"):
-        torch.testing.assert_close(getattr(scaled, name), getattr(plain, name), rtol=1e-9, atol=1e-12)
+        torch.testing.assert_close(
+            getattr(scaled, name), getattr(plain, name), rtol=1e-9, atol=1e-12
+        )
     torch.testing.assert_close(scaled.lam, plain.lam, rtol=1e-9, atol=0)
     assert float(scaled.scale * factor) == pytest.approx(float(plain.scale), rel=1e-9)
 
@@ -141,7 +159,9 @@ def test_a_residual_concerns_a_direction(factor):
 def test_scale_brings_the_smallest_margin_to_one():
     net, data = trained()
     found = ib.kkt_residual(net, data)
-    assert float((data.y * net.scaled(float(found.scale))(data.x)).min()) == pytest.approx(1, rel=1e-12)
+    assert float((data.y * net.scaled(float(found.scale))(data.x)).min()) == pytest.approx(
+        1, rel=1e-12
+    )
 
 
 def test_a_margin_that_is_not_positive_is_no_kkt_point():
@@ -156,7 +176,9 @@ def test_a_margin_that_is_not_positive_is_no_kkt_point():
 
 def test_many_exact_kinks():
     data = ib.Dataset([[-1.0], [0.0], [0.0], [1.0], [1.0]], [-1, -1, 1, 1, -1])
-    net = ib.TwoLayer([[1.0], [-1.0], [0.0], [-1.0], [1.0]], [-1.0, 1, 1, -1, -1], ib.leaky_relu(0.1))
+    net = ib.TwoLayer(
+        [[1.0], [-1.0], [0.0], [-1.0], [1.0]], [-1.0, 1, 1, -1, -1], ib.leaky_relu(0.1)
+    )
     assert float(ib.kkt_residual(net, data).feasibility) == 1
 
 

@@ -1,4 +1,6 @@
-"""What users hand in: taken and copied, or refused with the argument's name; and what they get back."""
+"""What users hand in: taken and copied, or refused with the argument's name; and what they get
+back.
+"""
 
 import io
 import pickle
@@ -121,14 +123,20 @@ REFUSED = {
     "a module": ("activation", lambda: ib.TwoLayer(np.eye(4), A, nn.ReLU())),
     "ten second layers": ("a", lambda: ib.TwoLayer(np.eye(4), np.ones((10, 4)), ib.relu())),
     "an unknown activation": ("name", lambda: ib.Activation("gelu", 0.0)),
-    "asymmetric": ("frozen_gram", lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), np.array([[1.0, 2], [0, 1]]))),
+    "asymmetric": (
+        "frozen_gram",
+        lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), np.array([[1.0, 2], [0, 1]])),
+    ),
     "indefinite": ("frozen_gram", lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), -np.eye(2))),
     "no network": ("net", lambda: ib.kkt_residual(nn.Sequential(nn.Linear(4, 4)), DATA)),
     "swapped": ("net", lambda: ib.kkt_residual(DATA, NET)),
     "no data": ("data", lambda: ib.max_margin("data")),
     "no data to train on": ("data", lambda: ib.gradient_descent(NET, RUN, 0.5, 3)),
     "record of letters": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record="abc")),
-    "record of NaN": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[float("nan")])),
+    "record of NaN": (
+        "record",
+        lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[float("nan")]),
+    ),
     "record of halves": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[1.5])),
     "record past the end": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[6])),
     "step": ("step_size", lambda: ib.gradient_descent(NET, DATA, float("nan"), 5)),

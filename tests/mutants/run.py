@@ -1,16 +1,18 @@
-"""Mutation run: change one operator, number or truth value of the library at a time, and see whether a test fails.
+"""Mutation run: change one operator, number or truth value of the library at a time, and see
+whether a test fails.
 
     make mutants                         the seeded sample of every module; goes on where an earlier run stopped
     make mutants ARGS="hypotheses near"  these modules only (names of files, without .py)
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
-cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree and meets the test files that
-``tests.toml`` names for its module, quickest first, until one fails. Runs of different modules can go side by side.
+cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree and meets the
+test files that ``tests.toml`` names for its module, quickest first, until one fails. Runs of
+different modules can go side by side.
 
-A mutant is known by its module, operator and line of source, not by the line's number: what was learnt of it stays
-while that module is as it was. A survivor is tried again once a test file that concerns it has changed.
-``equivalent.toml`` lists mutants that no test can tell from the original, each with its reason; ``results.json`` is
-the record. The exit status is 1 below the SCORE.
+A mutant is known by its module, operator and line of source, not by the line's number: what was
+learnt of it stays while that module is as it was. A survivor is tried again once a test file that
+concerns it has changed. ``equivalent.toml`` lists mutants that no test can tell from the original,
+each with its reason; ``results.json`` is the record. The exit status is 1 below the SCORE.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ LIBRARY = Path("lib/implicit_bias")
 RESULTS = HERE / "results.json"
 SEED, PER_MODULE, SCORE = 0, 8, 0.95
 TIMEOUT = (20.0, 3.0)
-"""Seconds that a test file may always take, and how many times its time on the unchanged library."""
+"""Seconds that a test file may always take, and how many times its time on the unchanged
+library.
+"""
 MEMORY = 6 << 30
 """Bytes that it may take: a changed loop may never end, and gather numbers all the while."""
 
@@ -51,15 +55,26 @@ SIGNS = "Lt_LtE LtE_Lt Gt_GtE GtE_Gt Lt_Gt Gt_Lt LtE_GtE GtE_LtE Eq_NotEq NotEq_
 OPERATORS = (
     *(f"core/ReplaceBinaryOperator_{pair}" for pair in PAIRS.split()),
     *(f"core/ReplaceComparisonOperator_{pair}" for pair in SIGNS.split()),
-    *("core/ReplaceUnaryOperator_Delete_USub", "core/ReplaceUnaryOperator_Delete_Not", "core/AddNot"),
-    *("core/ReplaceTrueWithFalse", "core/ReplaceFalseWithTrue", "core/ReplaceAndWithOr", "core/ReplaceOrWithAnd"),
+    *(
+        "core/ReplaceUnaryOperator_Delete_USub",
+        "core/ReplaceUnaryOperator_Delete_Not",
+        "core/AddNot",
+    ),
+    *(
+        "core/ReplaceTrueWithFalse",
+        "core/ReplaceFalseWithTrue",
+        "core/ReplaceAndWithOr",
+        "core/ReplaceOrWithAnd",
+    ),
     "core/NumberReplacer",
 )
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """The ``which``-th change of this kind to a line of this text; ``occurrence`` counts in the whole module."""
+    """The ``which``-th change of this kind to a line of this text; ``occurrence`` counts in the
+    whole module.
+    """
 
     module: str
     operator: str
@@ -82,7 +97,9 @@ def digest(*paths: Path) -> str:
 
 def write(path: Path, content: dict) -> None:
     """All of it or nothing, whenever the run is stopped."""
-    files.write(path, json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n")
+    files.write(
+        path, json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n"
+    )
 
 
 # -- the mutants -------------------------------------------------------------------------------------------------------
@@ -120,7 +137,11 @@ def mutated(mutant: Mutant) -> str | None:
     source = (ROOT / LIBRARY / f"{mutant.module}.py").read_text()
     text = mutate_code(source, operator(mutant.operator), mutant.occurrence)
     try:
-        return None if text is None or text == source or not compile(text, mutant.module, "exec") else text
+        return (
+            None
+            if text is None or text == source or not compile(text, mutant.module, "exec")
+            else text
+        )
     except SyntaxError:
         return None
 
@@ -147,15 +168,21 @@ class Bench:
         for part in ("lib", "tests/lib", "book/text"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        everything = sorted(path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py"))
+        everything = sorted(
+            path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py")
+        )
         self.passed = ROOT / "_build" / f"mutants-{digest(*everything)}.json"
-        self.seconds: dict[str, float] = json.loads(self.passed.read_text()) if self.passed.exists() else {}
+        self.seconds: dict[str, float] = (
+            json.loads(self.passed.read_text()) if self.passed.exists() else {}
+        )
 
     def path(self, module: str) -> Path:
         return self.folder / LIBRARY / f"{module}.py"
 
     def run(self, test: str, limit: float) -> str:
-        """What a test file says of the library as it lies in the folder: ``passed``, ``failed`` or ``timeout``."""
+        """What a test file says of the library as it lies in the folder: ``passed``, ``failed`` or
+        ``timeout``.
+        """
         child = os.fork()
         if child == 0:
             os.setsid()
@@ -171,7 +198,9 @@ class Bench:
         return "timeout"
 
     def _pytest(self, test: str) -> None:
-        """Run in the child, which does not return. What it prints is lost: only its status counts."""
+        """Run in the child, which does not return. What it prints is lost: only its status
+        counts.
+        """
         import pytest
 
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
@@ -184,7 +213,11 @@ class Bench:
         sys.dont_write_bytecode = True
         status = 1
         try:
-            status = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"tests/lib/{test}"]))
+            status = int(
+                pytest.main(
+                    ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"tests/lib/{test}"]
+                )
+            )
         finally:
             os._exit(status)
 
@@ -195,7 +228,9 @@ class Bench:
                 continue
             start = time.monotonic()
             if self.run(test, 1200) != "passed":
-                raise RuntimeError(f"{test} fails without any change: a mutant that it 'kills' would say nothing")
+                raise RuntimeError(
+                    f"{test} fails without any change: a mutant that it 'kills' would say nothing"
+                )
             self.seconds[test] = time.monotonic() - start
             self.passed.parent.mkdir(exist_ok=True)
             write(self.passed, self.seconds)
@@ -225,17 +260,24 @@ def load() -> dict[str, dict]:
 
 
 def save(module: str, results: dict[str, dict]) -> None:
-    """Put a module's results into the record, which runs of other modules may be writing at the same time."""
+    """Put a module's results into the record, which runs of other modules may be writing at the
+    same time.
+    """
     with open(HERE / "run.py") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         others = {key: entry for key, entry in load().items() if entry["module"] != module}
-        merged = others | {key: entry for key, entry in results.items() if entry["module"] == module}
+        merged = others | {
+            key: entry for key, entry in results.items() if entry["module"] == module
+        }
         write(RESULTS, merged)
 
 
 def equivalents() -> dict[str, str]:
     entries = tomllib.loads((HERE / "equivalent.toml").read_text()).get("mutant", [])
-    return {f"{e['module']} | {e['operator']} | {e['which']} | {e['line']}": e["reason"] for e in entries}
+    return {
+        f"{e['module']} | {e['operator']} | {e['which']} | {e['line']}": e["reason"]
+        for e in entries
+    }
 
 
 def known(entry: dict | None, source: str, tests: str) -> bool:
@@ -245,27 +287,43 @@ def known(entry: dict | None, source: str, tests: str) -> bool:
     return entry["outcome"] == "killed" or entry["tests"] == tests
 
 
-def try_module(bench: Bench, module: str, tests: list[str], size: int, results: dict[str, dict]) -> None:
+def try_module(
+    bench: Bench, module: str, tests: list[str], size: int, results: dict[str, dict]
+) -> None:
     source = digest(ROOT / LIBRARY / f"{module}.py")
     state = digest(*(ROOT / "tests/lib" / test for test in tests))
     skip = equivalents()
     chosen = sample(module, size)
     keys = {mutant.key for mutant in chosen}
-    for key in [k for k, e in results.items() if e["module"] == module and k not in keys and e["source"] != source]:
+    for key in [
+        k
+        for k, e in results.items()
+        if e["module"] == module and k not in keys and e["source"] != source
+    ]:
         del results[key]
-    open_ones = [m for m in chosen if m.key not in skip and not known(results.get(m.key), source, state)]
+    open_ones = [
+        m for m in chosen if m.key not in skip and not known(results.get(m.key), source, state)
+    ]
     if not open_ones:
         return
     ordered = bench.baseline(tests)
     for mutant in open_ones:
         outcome, by = bench.trial(mutant, ordered)
-        results[mutant.key] = {**asdict(mutant), "outcome": outcome, "by": by, "source": source, "tests": state}
+        results[mutant.key] = {
+            **asdict(mutant),
+            "outcome": outcome,
+            "by": by,
+            "source": source,
+            "tests": state,
+        }
         print(f"{outcome:8} {by:38} {mutant.key}", flush=True)
         save(module, results)
 
 
 def report(results: dict[str, dict]) -> float:
-    """Print the survivors and the score; return the score among the mutants that are not equivalent."""
+    """Print the survivors and the score; return the score among the mutants that are not
+    equivalent.
+    """
     skip = equivalents()
     entries = {key: entry for key, entry in results.items() if key not in skip}
     survivors = [key for key, entry in entries.items() if entry["outcome"] == "survived"]
@@ -273,7 +331,9 @@ def report(results: dict[str, dict]) -> float:
         print(f"survived: {key}")
     killed = len(entries) - len(survivors)
     score = killed / max(len(entries), 1)
-    print(f"{killed} of {len(entries)} mutants killed ({score:.1%}), and {len(skip)} equivalent ones.")
+    print(
+        f"{killed} of {len(entries)} mutants killed ({score:.1%}), and {len(skip)} equivalent ones."
+    )
     return score
 
 
@@ -281,7 +341,9 @@ def main() -> int:
     table = tomllib.loads((HERE / "tests.toml").read_text())["tests"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="modules to try, by name (all)")
-    parser.add_argument("--each", type=int, default=PER_MODULE, help=f"mutants per module ({PER_MODULE})")
+    parser.add_argument(
+        "--each", type=int, default=PER_MODULE, help=f"mutants per module ({PER_MODULE})"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
     results = load()

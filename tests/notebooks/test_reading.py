@@ -47,7 +47,10 @@ def states():
         "src": "data:image/png;base64," + encoded(plot()),
         "verdicts": [{"claim": "F-3.1", "verdict": "holds", "why": "rank 2 ≤ 4.25"}],
     }
-    return {"a": {"frames": [frame], "inner": "IPY_MODEL_b"}, "b": {"value": "margin 0.125", "x": 1.5}}
+    return {
+        "a": {"frames": [frame], "inner": "IPY_MODEL_b"},
+        "b": {"value": "margin 0.125", "x": 1.5},
+    }
 
 
 def widget_same(change):

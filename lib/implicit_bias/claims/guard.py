@@ -42,7 +42,9 @@ SAME_FLOW = 1e-4
 """The same for a flow, whose steps are chosen anew: relative to what has moved."""
 
 ROUGHLY = 3.0
-"""The same for a flow that went across kinks, in units of its resolution and relative to the network."""
+"""The same for a flow that went across kinks, in units of its resolution and relative to the
+network.
+"""
 
 ALL_NORMS = 256
 """Networks up to this many neurons have every recorded spectral norm recomputed; of wider ones, a few."""
@@ -77,7 +79,9 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
 
 
 def _at_home(value: object) -> object:
-    """What a check looks at, on the processor: small numbers of many kinds, which a GPU would only slow down."""
+    """What a check looks at, on the processor: small numbers of many kinds, which a GPU would only
+    slow down.
+    """
     if isinstance(value, Trajectory):
         return value if value.data.x.device.type == "cpu" else value.to("cpu")
     if isinstance(value, (TwoLayer, Dataset, Tensor)):
@@ -86,7 +90,9 @@ def _at_home(value: object) -> object:
 
 
 def _as_far_as_known(verdict: Verdict, given: Iterable[object]) -> Verdict:
-    """A flow that went across kinks is known to its resolution, and decides nothing that the hypotheses leave open."""
+    """A flow that went across kinks is known to its resolution, and decides nothing that the
+    hypotheses leave open.
+    """
     rough = [value.resolution for value in given if isinstance(value, Trajectory) and value.resolution is not None]
     if not rough or verdict.verdict not in (HOLDS, FAILS):
         return verdict
@@ -237,7 +243,9 @@ def _first_and_last(run: Trajectory, name: str) -> None:
 
 
 def _agree(run: Trajectory, name: str, index: int, again: TwoLayer, allowed: Tensor) -> None:
-    """Refuse a record whose network is farther than ``allowed`` (...) from the one that comes out again."""
+    """Refuse a record whose network is farther than ``allowed`` (...) from the one that comes out
+    again.
+    """
     off = _length(run.net(index).weights - again.weights)
     if not bool((off <= allowed).all()):
         step = "" if run.rule == FLOW else f"step size {run.step_size}, "
@@ -288,7 +296,9 @@ def _flow_again(run: Trajectory, name: str) -> None:
 
 
 def _allowed(run: Trajectory, before: TwoLayer, again: Trajectory) -> Tensor:
-    """What a repeated stretch of a flow may miss; across kinks it is relative to the network, as a resolution is."""
+    """What a repeated stretch of a flow may miss; across kinks it is relative to the network, as a
+    resolution is.
+    """
     if run.resolution is None and again.resolution is None:
         return _rounding(before, again.final, SAME_FLOW)
     known = [value for value in (run.resolution, again.resolution, COARSEST) if value is not None]

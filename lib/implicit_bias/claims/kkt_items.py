@@ -188,7 +188,8 @@ def linear_boundary(point: AtPoint) -> Finding:
     rows = two_rows(point).constants["error"]
     tested = f"Rows of one sign differ by {format_error(rows)}; with just two distinct rows no boundary is bent."
     if wrong:
-        # Probes near the boundary fall on either side by rounding: the size of the share is told and not the count.
+        # Probes near the boundary fall on either side by rounding: the size of the share is told
+        # and not the count.
         share = wrong / (2 * PROBES)
         often = "more than 10 %" if share >= 0.1 else "more than 1 %" if share >= 0.01 else "less than 1 %"
         why = f"f and ⟨z,x⟩ differ in sign at {often} of {2 * PROBES} probes. {tested}"

@@ -48,7 +48,9 @@ __all__ = [
 CHAPTER = "low_rank"
 
 SMALL_LOSS = 0.1
-"""Growth is fitted where the loss is below this: before, margins are of order one and follow no power."""
+"""Growth is fitted where the loss is below this: before, margins are of order one and follow no
+power.
+"""
 
 
 # -- instances -------------------------------------------------------------------------------------------------------
@@ -217,9 +219,9 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     negative=_twins,
 )
 def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
-    """F-4.2.2 on one run of descent: the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against the margin that all
-    samples would have at this loss, ``ℓ⁻¹(L)``, which grows like log t. The way is seen to follow it where the loss is
-    small and the fitted power is between ½ and 2.
+    """F-4.2.2 on one run of descent: the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against
+    the margin that all samples would have at this loss, ``ℓ⁻¹(L)``, which grows like log t. The way
+    is seen to follow it where the loss is small and the fitted power is between ½ and 2.
     """
     places = steps_after_start(trajectory)
     way = (networks(trajectory).weights - trajectory.initial.weights).norm(dim=-1).amin(-1)[places]
@@ -235,7 +237,9 @@ def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
 
 
 def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
-    """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite run refutes it."""
+    """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite
+    run refutes it.
+    """
     end = float(loss[-1])
     numbers = {"shortest": float(way[-1]), "loss": end}
     grown = loss < SMALL_LOSS

@@ -1,7 +1,8 @@
 r"""Kou, Chen and Gu on ReLU: how fast the loss falls (Theorem 4.3 and Lemma G.1).
 
-Both rates are those that the paper's proof gives with what the chapter proves for C = 40: at least ``0.4m`` neurons
-awake on each sample (``c' = 2.5``), and coefficients within a factor ``c₁ = 1/(4R⁴)`` of each other.
+Both rates are those that the paper's proof gives with what the chapter proves for C = 40: at least
+``0.4m`` neurons awake on each sample (``c' = 2.5``), and coefficients within a factor
+``c₁ = 1/(4R⁴)`` of each other.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ from .verdict import Finding, Verdict, decide, worst_of
 __all__ = ["log_bound", "loss_exponent", "proved_balance"]
 
 SPREAD = 3.0
-"""A power is fitted to records of which the last is at least this many times later than the first."""
+"""A power is fitted to records of which the last is at least this many times later than the
+first.
+"""
 
 FINITE = "A finite run refutes no rate:"
 
@@ -45,7 +48,9 @@ def proved_balance(data: Dataset) -> Tensor:
 
 
 def loss_exponent(data: Dataset) -> tuple[Tensor, Tensor]:
-    """``c₁(1-c₂s)/(1+c₂s)`` with ``c₁ = 1/c'² = 0.16`` and ``c₂ = 14R⁴``, and ``c₂ s``; each (...)."""
+    """``c₁(1-c₂s)/(1+c₂s)`` with ``c₁ = 1/c'² = 0.16`` and ``c₂ = 14R⁴``, and ``c₂ s``; each
+    (...).
+    """
     part = (1 + 1 / SHARE) / proved_balance(data) * correlation(data)
     return SHARE**2 * (1 - part) / (1 + part), part
 
@@ -53,12 +58,14 @@ def loss_exponent(data: Dataset) -> tuple[Tensor, Tensor]:
 def _below_one(part: Tensor) -> Hypothesis:
     """``c₂ s < 1``, strictly."""
     part = part.double()
-    return Hypothesis("exponent", "c₂ s < 1, or the exponent is not positive", (part < 1).double(), part)
+    return Hypothesis(
+        "exponent", "c₂ s < 1, or the exponent is not positive", (part < 1).double(), part
+    )
 
 
 def _power(run: Trajectory) -> float:
-    """The power of t with which L falls over the last decade, the least of a batch; NaN with fewer than 3 records there
-    or none three times later than another.
+    """The power of t with which L falls over the last decade, the least of a batch; NaN with fewer
+    than 3 records there or none three times later than another.
     """
     t = run.step.double()
     late = t[t >= t[-1] / 10]
@@ -78,11 +85,11 @@ def _power(run: Trajectory) -> float:
     negative=lambda: (one_each(4, asleep=1, steps=20_000),),
 )
 def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
-    """K-4.3.b: the power of t fitted over the last decade, against ``c₁ = 1/c'² = 0.16``, ``c₂ = 14R⁴`` (the proof's);
-    measured too: ``h t L(t)``, bounded by the chapter's theorem.
+    """K-4.3.b: the power of t fitted over the last decade, against ``c₁ = 1/c'² = 0.16``,
+    ``c₂ = 14R⁴`` (the proof's); measured too: ``h t L(t)``, bounded by the chapter's theorem.
 
-    It is seen in runs that come to ``10 nm/(ηR_max²)``, with three records in the last decade, spread over a factor
-    of 3. No finite run refutes it.
+    It is seen in runs that come to ``10 nm/(ηR_max²)``, with three records in the last decade,
+    spread over a factor of 3. No finite run refutes it.
     """
     exponents, part = loss_exponent(run.data)
     t = float(run.step[-1])
@@ -108,7 +115,9 @@ def _still_open(run: Trajectory, finding: Finding) -> str:
 
 
 def log_bound(run: Trajectory, c1: Tensor) -> Tensor:
-    """The logarithm (T', ...) of K-G.1's bound at the records after step 0, for the balance constant ``c1`` (...)."""
+    """The logarithm (T', ...) of K-G.1's bound at the records after step 0, for the balance
+    constant ``c1`` (...).
+    """
     data = run.data
     share = awake_shares(run.initial, data)
     size = beta(run.initial, data).double()
@@ -128,9 +137,10 @@ def log_bound(run: Trajectory, c1: Tensor) -> Tensor:
     negative=lambda: opposing(output=0.03, steps=2000),
 )
 def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
-    """K-G.1 at every record, with β and c' of the start. The lemma takes c₁ from Lemma E.1. Here it holds when the
-    run's own best c₁ is at least the one proved, ``1/(4R⁴)``, and the bound with that best c₁, which is the tighter
-    one, is kept. It fails when the bound with the proved c₁ is broken. Seen once the bound is below ``L(0)``.
+    """K-G.1 at every record, with β and c' of the start. The lemma takes c₁ from Lemma E.1. Here it
+    holds when the run's own best c₁ is at least the one proved, ``1/(4R⁴)``, and the bound with
+    that best c₁, which is the tighter one, is kept. It fails when the bound with the proved c₁ is
+    broken. Seen once the bound is below ``L(0)``.
     """
     given = setting_of_relu(run, C)
     proved = proved_balance(run.data)
@@ -144,14 +154,20 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     kept = float((log_bound(run, proved) - loss).amin().exp())
     least = float((c1 / proved).min())
     numbers = _constants(run, c1) | {"with the proved c1": kept, "proved c1": float(proved.min())}
-    seen = ", ".join(f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha")))
+    seen = ", ".join(
+        f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha"))
+    )
     why = f"the bound is at least {slack:.3f} times the loss, with {seen} (proved: c₁ ≥ {float(proved.min()):.3g})."
     finding = Finding(min(slack, least) if slack == slack else slack, why, place, numbers)
     positive = strictly_positive("exponent", "α > 0 at the proved c₁", _alpha(run, proved))
     high = bool((bound[-1] >= run.log_loss[0] + 0 * bound[-1]).any())
     unsettled = "The bound has not come below L(0) yet:" if high else ""
     if not finding.true:
-        unsettled = small_C(C, finding) if kept < 1 else "The bound is kept with the proved c₁, not with the run's own:"
+        unsettled = (
+            small_C(C, finding)
+            if kept < 1
+            else "The bound is kept with the proved c₁, not with the run's own:"
+        )
     return decide("K-G.1", finding, (*given, positive), unsettled=unsettled)
 
 

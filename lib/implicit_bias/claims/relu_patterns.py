@@ -1,4 +1,5 @@
-r"""Kou, Chen and Gu on ReLU: Lemma 5.8 (once on, always on), Lemma E.2, and the stable rank of Theorem 4.3.
+r"""Kou, Chen and Gu on ReLU: Lemma 5.8 (once on, always on), Lemma E.2, and the stable rank of
+Theorem 4.3.
 
 Each check takes a run of descent. "With probability 1 - δ over the start" becomes a property of the start that was
 drawn (:func:`~.relu_tools.setting_of_relu`). Where the paper says "a constant", the one proved in the chapter for
@@ -44,7 +45,9 @@ OPEN = "The statement leaves its constant open, and a run past the one proved he
 
 
 def small_C(C: float, finding: Finding) -> str:
-    """A sentence where a conclusion is false and ``C`` is below the one that the chapter's proofs need."""
+    """A sentence where a conclusion is false and ``C`` is below the one that the chapter's proofs
+    need.
+    """
     return "" if finding.true or C >= C_PROVED else f"C = {C:g} may not be sufficiently large (40 is):"
 
 
@@ -62,7 +65,9 @@ def opposing(p: float = 0.0022, output: float = 1.0, steps: int = 20_000) -> tup
 
 @cache
 def _wide() -> tuple[Trajectory]:
-    """As many samples, and neurons, as make ranks above the proved constant possible; all lean by p = 0.0002."""
+    """As many samples, and neurons, as make ranks above the proved constant possible; all lean by p
+    = 0.0002.
+    """
     data = samples.correlated(100, p=0.0002, signs="oppose")
     net = TwoLayer.init(data, 240, 240, relu(), 1e-4, output="1/m", seed=1)
     return (gradient_descent(net, data, 500.0, 2000, record=log_spaced(2000, 20)),)
@@ -94,9 +99,10 @@ def one_each(n: int, asleep: int = 0, steps: int = 2000) -> Trajectory:
 def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
     """Why ``S_i(0)`` stays awake: ``(⟨w_j(0),x_i⟩ + all pushes up) / (all pushes down)``, at least 1 iff it does.
 
-    Returns the smallest over the pairs at each record (T, ...), and at any step between a record and the next (T-1,
-    ...); first between the start and the first record, where step 0 is not recorded. Pushes only accumulate, so between
-    two records those up are at least the earlier record's and those down at most the later one's.
+    Returns the smallest over the pairs at each record (T, ...), and at any step between a record
+    and the next (T-1, ...); first between the start and the first record, where step 0 is not
+    recorded. Pushes only accumulate, so between two records those up are at least the earlier
+    record's and those down at most the later one's.
     """
     data, net = run.data, run.initial
     start = net.preactivations(data.x)
@@ -129,7 +135,8 @@ def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
     negative=_turned_away,
 )
 def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
-    """K-5.8 along a run (or a batch), at its records and at every step between them; linearly independent samples.
+    """K-5.8 along a run (or a batch), at its records and at every step between them; linearly
+    independent samples.
 
     It is seen once the run has come to ``nm/(ηR_max²)``, up to its last step.
     """
@@ -151,8 +158,8 @@ def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
 
 
 def _least_and_most(run: Trajectory) -> tuple[Tensor, Tensor]:
-    """For the neurons of each sign, ``|ρ|`` at its smallest over ``S_i(0)``, i of that class, and at its largest over
-    samples of the other; each (2, T, ...).
+    """For the neurons of each sign, ``|ρ|`` at its smallest over ``S_i(0)``, i of that class, and
+    at its largest over samples of the other; each (2, T, ...).
     """
     data, net = run.data, run.initial
     own = own_class(net, data)
@@ -200,8 +207,8 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
 
 
 def moved_rank(run: Trajectory) -> Tensor:
-    """``StableRank(W_j(t) - W_j(0))`` (T', ..., 2) at the records after step 0. As ``W_j(t)`` grows without bound and
-    ``W_j(0)`` stays, its limits are those of ``StableRank(W_j(t))``.
+    """``StableRank(W_j(t) - W_j(0))`` (T', ..., 2) at the records after step 0. As ``W_j(t)`` grows
+    without bound and ``W_j(0)`` stays, its limits are those of ``StableRank(W_j(t))``.
     """
     moved = networks(run).weights[run.step > 0] - run.initial.weights
     return class_stable_rank(TwoLayer(moved, run.initial.a, run.initial.activation))
@@ -226,8 +233,9 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """K-4.3.a over the last decade of a run, for ``W_j(t) - W_j(0)``, against the constant proved for C = 40; the best
     is what was seen.
 
-    A rank that n or m alone keeps below the constant is left out: where both are, the bound says nothing. Seen in runs
-    that come to ``10 nm/(ηR_max²)``, with three records in the last decade; a finite run refutes no limsup.
+    A rank that n or m alone keeps below the constant is left out: where both are, the bound says
+    nothing. Seen in runs that come to ``10 nm/(ηR_max²)``, with three records in the last decade; a
+    finite run refutes no limsup.
     """
     given = (*setting_of_relu(run, C), both_classes(run.data))
     step = run.step[run.step > 0]

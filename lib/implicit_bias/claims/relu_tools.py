@@ -87,9 +87,10 @@ def rate_h(run: Trajectory) -> Tensor:
 def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, ...]:
     """K's ReLU network under logistic loss, and H-K4.3 at the start that was drawn.
 
-    The theorem asks for ``m >= C log(n/δ)`` and a small ``σ_0`` only to have, with probability 1 - δ, many neurons
-    awake on each sample (K-A.2) and small preactivations (K-A.1). A run shows whether it has them, and no δ is left. A
-    preactivation that is exactly 0 has probability 0: a start that has one, like the zero network, was not drawn.
+    The theorem asks for ``m >= C log(n/δ)`` and a small ``σ_0`` only to have, with probability 1 -
+    δ, many neurons awake on each sample (K-A.2) and small preactivations (K-A.1). A run shows
+    whether it has them, and no δ is left. A preactivation that is exactly 0 has probability 0: a
+    start that has one, like the zero network, was not drawn.
     """
     positive(C, "C")
     net, data, h = run.initial, run.data, rate_h(run)
@@ -122,7 +123,9 @@ def _drawn_size(net: TwoLayer, data: Dataset) -> Tensor:
 
 
 def both_classes(data: Dataset) -> Hypothesis:
-    """That samples of both labels are there: without one, its neurons' coefficients stay bounded."""
+    """That samples of both labels are there: without one, its neurons' coefficients stay
+    bounded.
+    """
     counts = torch.stack([data.positive.sum(-1), (~data.positive).sum(-1)])
     return _fact("both classes", "samples of both labels", counts > 0)
 
@@ -135,8 +138,9 @@ def pulls(run: Trajectory) -> Tensor:
 
 
 def balance(run: Trajectory) -> tuple[Tensor, Tensor]:
-    """The best constant of K-E.1 and K-5.5 at each record after step 0: ``ρ_{y_i,r,i}`` at its smallest over
-    ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T', ...). With it the smallest itself.
+    """The best constant of K-E.1 and K-5.5 at each record after step 0: ``ρ_{y_i,r,i}`` at its
+    smallest over ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T', ...). With it the smallest
+    itself.
     """
     kept = own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
     rho = rho_along(run)[run.step > 0].abs()
