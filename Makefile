@@ -4,12 +4,14 @@
 #   NB="name ..."   with `make notebooks`: only these
 #   REPO=owner/name with `make address`: the new address
 #   PORT=8000       with `make serve`
+#   STRICT=1        with `make book`: page assets from npm or an error, never stand-ins
 #   ARGS="name ..." with `make mutants`: only these modules
 
 PYTHON ?= python3
 PORT ?= 8000
 NB ?=
 REPO ?=
+STRICT ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -102,7 +104,7 @@ given-venv:
 
 assets: $(READY)
 	$(call say,Page assets)
-	@$(PY) book/tools/vendor.py
+	@$(PY) book/tools/vendor.py $(if $(STRICT),--strict)
 
 # Warnings are errors. The doctrees go first: what an earlier build read would warn no second time.
 build: assets

@@ -1,8 +1,6 @@
 """The settings of the book, its packaging and its front matter say the same things."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -58,20 +56,3 @@ def test_the_pins_meet_the_library_s_ranges():
 def test_versions_agree():
     version = re.search(r'^version = "(.+)"$', PYPROJECT, re.MULTILINE)[1]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-
-
-def test_without_npm_the_pages_fall_back_and_say_so(tmp_path):
-    """The stand-ins carry every name that _config.yml asks for."""
-    script = (
-        "import importlib.util as u, pathlib, shutil, sys\n"
-        f"spec = u.spec_from_file_location('vendor', {str(ROOT / 'book/tools/vendor.py')!r})\n"
-        "vendor = u.module_from_spec(spec); spec.loader.exec_module(vendor)\n"
-        f"vendor.ROOT = pathlib.Path({str(tmp_path)!r}); vendor.VENDOR = vendor.ROOT / '_vendor'\n"
-        "vendor.shutil.which = lambda name: None\n"
-        "vendor.main()\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "npm is not installed" in done.stdout
-    settings = CONFIG["sphinx"]["config"]
-    for name in [settings["mathjax_path"], *settings["nb_ipywidgets_js"]]:
-        assert (tmp_path / "_vendor" / name).exists()
