@@ -6,13 +6,15 @@ whether a test fails.
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
 cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree and meets the
-test files that ``tests.toml`` names for its module, quickest first, until one fails. Runs of
-different modules can go side by side.
+test files that ``tests.toml`` names for its module, until one test fails: first the tests that run
+the changed line, as coverage saw on the unchanged library, the quickest first; then the rest. Runs
+of different modules can go side by side.
 
 A mutant is known by its module, operator and line of source, not by the line's number: what was
-learnt of it stays while that module is as it was. A survivor is tried again once a test file that
-concerns it has changed. ``equivalent.toml`` lists mutants that no test can tell from the original,
-each with its reason; ``results.json`` is the record. The exit status is 1 below the SCORE.
+learnt of it stays while its function (or class, or constant) is as it was. A survivor is tried
+again once a test file that concerns it has changed. ``equivalent.toml`` lists mutants that no test
+can tell from the original, each with its reason; ``results.json`` is the record. Results of
+functions that have changed since are not counted. The exit status is 1 below the SCORE.
 """
 
 from __future__ import annotations
@@ -21,34 +23,19 @@ import argparse
 import fcntl
 import hashlib
 import json
-import os
-import resource
-import shutil
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import tomllib
+from bench import LIBRARY, ROOT, Bench, digest, meaning, top_level, write
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-sys.path.insert(0, str(ROOT / "book/tools"))
-
-import files  # noqa: E402
-
-LIBRARY = Path("lib/implicit_bias")
 RESULTS = HERE / "results.json"
-SEED, PER_MODULE, SCORE = 0, 8, 0.95
-TIMEOUT = (20.0, 3.0)
-"""Seconds that a test file may always take, and how many times its time on the unchanged
-library.
-"""
-MEMORY = 6 << 30
-"""Bytes that it may take: a changed loop may never end, and gather numbers all the while."""
+SEED, PER_MODULE, SCORE = 0, 6, 0.95
 
 PAIRS = "Add_Sub Sub_Add Mul_Div Div_Mul Pow_Mul FloorDiv_Mul Mod_Mul"
 SIGNS = "Lt_LtE LtE_Lt Gt_GtE GtE_Gt Lt_Gt Gt_Lt LtE_GtE GtE_LtE Eq_NotEq NotEq_Eq"
@@ -73,7 +60,7 @@ OPERATORS = (
 @dataclass(frozen=True)
 class Mutant:
     """The ``which``-th change of this kind to a line of this text; ``occurrence`` counts in the
-    whole module.
+    whole module, and ``number`` is the line's.
     """
 
     module: str
@@ -81,6 +68,7 @@ class Mutant:
     line: str
     which: int
     occurrence: int
+    number: int
 
     @property
     def key(self) -> str:
@@ -89,17 +77,6 @@ class Mutant:
     def rank(self) -> str:
         """Where the seed puts it: the first PER_MODULE of each module are the sample."""
         return hashlib.sha256(f"{SEED}|{self.key}".encode()).hexdigest()
-
-
-def digest(*paths: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
-
-
-def write(path: Path, content: dict) -> None:
-    """All of it or nothing, whenever the run is stopped."""
-    files.write(
-        path, json.dumps(dict(sorted(content.items())), indent=1, ensure_ascii=False) + "\n"
-    )
 
 
 # -- the mutants -------------------------------------------------------------------------------------------------------
@@ -111,11 +88,15 @@ def operator(name: str):
     return cosmic_ray.plugins.get_operator(name)()
 
 
+def text_of(module: str) -> str:
+    return (ROOT / LIBRARY / f"{module}.py").read_text()
+
+
 def mutants(module: str) -> list[Mutant]:
     """Every mutant of a module, in the seed's order."""
     from cosmic_ray.ast import ast_nodes, get_ast
 
-    source = (ROOT / LIBRARY / f"{module}.py").read_text()
+    source = text_of(module)
     lines, nodes = source.splitlines(), list(ast_nodes(get_ast(source)))
     found = []
     for name in OPERATORS:
@@ -125,7 +106,7 @@ def mutants(module: str) -> list[Mutant]:
             line = lines[place[0][0] - 1].strip()
             if "_Mul_" in name and ("*, " in line or line == "*,"):
                 continue  # the star that opens keyword-only arguments
-            found.append(Mutant(module, name, line, seen[line], occurrence))
+            found.append(Mutant(module, name, line, seen[line], occurrence, place[0][0]))
             seen[line] += 1
     return sorted(found, key=Mutant.rank)
 
@@ -134,7 +115,7 @@ def mutated(mutant: Mutant) -> str | None:
     """The module's text with the change made, or None where it is no Python or no change."""
     from cosmic_ray.mutating import mutate_code
 
-    source = (ROOT / LIBRARY / f"{mutant.module}.py").read_text()
+    source = text_of(mutant.module)
     text = mutate_code(source, operator(mutant.operator), mutant.occurrence)
     try:
         return (
@@ -154,102 +135,6 @@ def sample(module: str, size: int) -> list[Mutant]:
         if mutated(mutant) is not None:
             chosen.append(mutant)
     return chosen
-
-
-# -- the tests ---------------------------------------------------------------------------------------------------------
-
-
-class Bench:
-    """A copy of the library and its tests, in which one module at a time is another."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        skip = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        for part in ("lib", "tests/lib", "book/text"):
-            shutil.copytree(ROOT / part, folder / part, ignore=skip)
-        shutil.copy(ROOT / "pyproject.toml", folder)
-        everything = sorted(
-            path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py")
-        )
-        self.passed = ROOT / "_build" / f"mutants-{digest(*everything)}.json"
-        self.seconds: dict[str, float] = (
-            json.loads(self.passed.read_text()) if self.passed.exists() else {}
-        )
-
-    def path(self, module: str) -> Path:
-        return self.folder / LIBRARY / f"{module}.py"
-
-    def run(self, test: str, limit: float) -> str:
-        """What a test file says of the library as it lies in the folder: ``passed``, ``failed`` or
-        ``timeout``.
-        """
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            self._pytest(test)
-        end = time.monotonic() + limit
-        while time.monotonic() < end:
-            done, status = os.waitpid(child, os.WNOHANG)
-            if done:
-                return "passed" if os.waitstatus_to_exitcode(status) == 0 else "failed"
-            time.sleep(0.05)
-        os.killpg(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        return "timeout"
-
-    def _pytest(self, test: str) -> None:
-        """Run in the child, which does not return. What it prints is lost: only its status
-        counts.
-        """
-        import pytest
-
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        os.chdir(self.folder)
-        os.environ["PYTHONPATH"] = str(self.folder / "lib")
-        sys.path.insert(0, os.environ["PYTHONPATH"])
-        sys.dont_write_bytecode = True
-        status = 1
-        try:
-            status = int(
-                pytest.main(
-                    ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"tests/lib/{test}"]
-                )
-            )
-        finally:
-            os._exit(status)
-
-    def baseline(self, tests: list[str]) -> list[str]:
-        """The test files, quickest first. RuntimeError if one fails on the unchanged library."""
-        for test in tests:
-            if test in self.seconds:
-                continue
-            start = time.monotonic()
-            if self.run(test, 1200) != "passed":
-                raise RuntimeError(
-                    f"{test} fails without any change: a mutant that it 'kills' would say nothing"
-                )
-            self.seconds[test] = time.monotonic() - start
-            self.passed.parent.mkdir(exist_ok=True)
-            write(self.passed, self.seconds)
-            print(f"  {test} passes, {self.seconds[test]:.0f} s", flush=True)
-        return sorted(tests, key=self.seconds.__getitem__)
-
-    def trial(self, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
-        """``("killed", the test file)`` or ``("survived", "")``."""
-        path = self.path(mutant.module)
-        original = path.read_text()
-        path.write_text(mutated(mutant))
-        try:
-            for test in tests:
-                outcome = self.run(test, TIMEOUT[0] + TIMEOUT[1] * self.seconds[test])
-                if outcome != "passed":
-                    return "killed", test if outcome == "failed" else f"{test} (timeout)"
-        finally:
-            path.write_text(original)
-        return "survived", ""
 
 
 # -- the record --------------------------------------------------------------------------------------------------------
@@ -280,6 +165,12 @@ def equivalents() -> dict[str, str]:
     }
 
 
+def state(mutant: Mutant) -> str:
+    """A digest of the function, class or constant that the mutant changes."""
+    node = top_level(text_of(mutant.module), mutant.number)
+    return meaning(node) if node else ""
+
+
 def known(entry: dict | None, source: str, tests: str) -> bool:
     """Whether a recorded result still stands."""
     if entry is None or entry["source"] != source:
@@ -290,34 +181,46 @@ def known(entry: dict | None, source: str, tests: str) -> bool:
 def try_module(
     bench: Bench, module: str, tests: list[str], size: int, results: dict[str, dict]
 ) -> None:
-    source = digest(ROOT / LIBRARY / f"{module}.py")
-    state = digest(*(ROOT / "tests/lib" / test for test in tests))
+    concerned = digest(*(ROOT / "tests/lib" / test for test in tests))
     skip = equivalents()
-    chosen = sample(module, size)
-    keys = {mutant.key for mutant in chosen}
-    for key in [
-        k
-        for k, e in results.items()
-        if e["module"] == module and k not in keys and e["source"] != source
-    ]:
-        del results[key]
     open_ones = [
-        m for m in chosen if m.key not in skip and not known(results.get(m.key), source, state)
+        mutant
+        for mutant in sample(module, size)
+        if mutant.key not in skip
+        and not known(results.get(mutant.key), state(mutant), concerned)
     ]
     if not open_ones:
         return
-    ordered = bench.baseline(tests)
+    bench.baseline(tests)
     for mutant in open_ones:
-        outcome, by = bench.trial(mutant, ordered)
+        start = time.monotonic()
+        outcome, by = bench.trial(module, mutant.number, mutated(mutant), tests)
         results[mutant.key] = {
-            **asdict(mutant),
+            "module": module,
+            "operator": mutant.operator,
+            "line": mutant.line,
+            "which": mutant.which,
             "outcome": outcome,
             "by": by,
-            "source": source,
-            "tests": state,
+            "source": state(mutant),
+            "tests": concerned,
         }
-        print(f"{outcome:8} {by:38} {mutant.key}", flush=True)
+        seconds = time.monotonic() - start
+        print(f"{outcome:8} {seconds:4.0f} s  {mutant.key}  <- {by}", flush=True)
         save(module, results)
+
+
+def standing(results: dict[str, dict]) -> dict[str, dict]:
+    """The results about functions that still are as they were when they were tried."""
+    kept = {}
+    for module in sorted({entry["module"] for entry in results.values()}):
+        if not (ROOT / LIBRARY / f"{module}.py").exists():
+            continue
+        for mutant in mutants(module):
+            entry = results.get(mutant.key)
+            if entry is not None and entry["source"] == state(mutant):
+                kept[mutant.key] = entry
+    return kept
 
 
 def report(results: dict[str, dict]) -> float:
@@ -348,7 +251,10 @@ def main() -> int:
     args = parser.parse_args()
     results = load()
     if not args.report:
-        import pytest  # noqa: F401 - the children find it, and torch, loaded
+        # The children find these loaded.
+        import hypothesis  # noqa: F401
+        import pytest  # noqa: F401
+        import scipy.optimize  # noqa: F401
         import torch
 
         torch.set_num_threads(1)
@@ -357,7 +263,8 @@ def main() -> int:
             bench = Bench(Path(folder))
             for module in chosen:
                 try_module(bench, module, table[module], args.each, results)
-    return int(report(load()) < SCORE)
+    results = standing(load())
+    return int(report(results) < SCORE)
 
 
 if __name__ == "__main__":
