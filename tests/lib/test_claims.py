@@ -17,24 +17,6 @@ from implicit_bias.claims.registry import ORDER
 IDS = list(ib.claims)
 
 
-@pytest.fixture(scope="module")
-def rows():
-    return {row.id: row for row in ib.ledger()}
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_positive_control_holds(rows, id):
-    assert rows[id].positive == rows[id].verdict == "holds"
-    assert rows[id].slack >= 1
-
-
-@pytest.mark.parametrize("id", IDS)
-def test_negative_control_is_refused_and_its_conclusion_false(id):
-    verdict = ib.claims[id].negative()
-    assert verdict.verdict in ("fails", "vacuous")
-    assert verdict.conclusion == "fails", "a check that cannot see a false conclusion is no check"
-
-
 @pytest.mark.parametrize("id", IDS)
 def test_claim_describes_itself(id):
     claim = ib.claims[id]
@@ -42,8 +24,8 @@ def test_claim_describes_itself(id):
     assert (Path(__file__).parents[2] / "book/text" / f"{claim.chapter}.md").exists()
 
 
-def test_ledger_rows_are_dictionaries_too(rows):
-    row = rows["F-3.2.3"]
+def test_ledger_rows_are_dictionaries_too():
+    row = ib.ledger(["F-3.2.3"])[0]
     assert dict(row)["slack"] == row["slack"] == row.slack
     assert set(row.keys()) >= {"id", "statement", "chapter", "verdict", "slack", "positive", "negative", "seconds"}
     assert table([row]).count("<tr>") == 2

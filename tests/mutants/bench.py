@@ -5,6 +5,8 @@ run which of its lines.
 from __future__ import annotations
 
 import ast
+import functools
+import gc
 import hashlib
 import json
 import os
@@ -74,7 +76,8 @@ class Lines:
     """Which lines of the library each test runs, and the seconds that it takes.
 
     What the set-up of a test runs may serve every test of its file; it is kept under the file's
-    name.
+    name. Results that functions remember are forgotten before each test, so that each runs all it
+    rests on.
     """
 
     def __init__(self, library: Path):
@@ -86,7 +89,14 @@ class Lines:
         self.coverage.start()
         self.coverage.switch_context(LOADING)
 
+    def pytest_collection_finish(self) -> None:
+        kind = type(functools.cache(len))
+        self.caches = [each for each in gc.get_objects() if isinstance(each, kind)]
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
+        for cache in self.caches:
+            if cache.__module__.startswith(("implicit_bias", "test_")):
+                cache.cache_clear()
         self.coverage.switch_context(nodeid.split("::")[0])
         self.start = time.process_time()
 
@@ -169,10 +179,8 @@ class Bench:
         for part in ("lib", "tests/lib", "book/text"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        everything = sorted(
-            path for part in ("lib", "tests/lib") for path in (ROOT / part).rglob("*.py")
-        )
-        self.kept = ROOT / "_build" / f"mutants-{digest(*everything)}.json"
+        library = digest(*sorted((ROOT / "lib").rglob("*.py")), ROOT / "tests/lib/conftest.py")
+        self.kept = ROOT / "_build" / f"mutants-{library}.json"
         self.seen: dict[str, dict] = json.loads(self.kept.read_text()) if self.kept.exists() else {}
 
     def path(self, module: str) -> Path:
@@ -181,7 +189,8 @@ class Bench:
     def baseline(self, tests: list[str]) -> None:
         """Watch these test files on the unchanged library. RuntimeError if one fails on it."""
         for test in tests:
-            if test in self.seen:
+            state = digest(ROOT / "tests/lib" / test)
+            if self.seen.get(test, {}).get("state") == state:
                 continue
             start = time.monotonic()
             answer = self.folder / "seen.json"
@@ -190,24 +199,27 @@ class Bench:
                 raise RuntimeError(
                     f"{test} {outcome} without any change: a mutant that it 'kills' says nothing"
                 )
-            self.seen[test] = json.loads(answer.read_text())
+            self.seen[test] = json.loads(answer.read_text()) | {"state": state}
             self.kept.parent.mkdir(exist_ok=True)
             write(self.kept, self.seen)
             print(f"  {test} passes, {time.monotonic() - start:.0f} s", flush=True)
 
-    def covering(self, module: str, line: int, tests: list[str]) -> list[str]:
-        """The tests that run this line; where it runs on import only, those that run any line of
-        its function, or, failing that, of its module. Files stay together, quick ones first.
+    def covering(self, module: str, line: int, tests: list[str]) -> tuple[list[str], bool]:
+        """The tests that run this line, and whether no other can tell: where it runs on import
+        only, others may use what it makes, and these are the tests that run any line of its
+        function or, failing that, of its module. Files stay together, quick ones first.
         """
         source = self.path(module).read_text()
         node = top_level(source, line)
         inside = range(node.lineno, node.end_lineno + 1) if node else range(0)
-        for place in (neighbours(source, line), inside, None):
+        near = neighbours(source, line)
+        for place in (near, inside, None):
             chosen = [self._running(module, place, test) for test in tests]
             if any(chosen):
                 chosen.sort(key=self.time)
-                return [test for of_file in chosen for test in sorted(of_file, key=self._time)]
-        return []
+                ordered = [test for file in chosen for test in sorted(file, key=self._time)]
+                return ordered, place is near
+        return [], False
 
     def _running(self, module: str, place: range | None, file: str) -> list[str]:
         by_test = self.seen[file]["lines"].get(module, {})
@@ -228,18 +240,17 @@ class Bench:
     def trial(self, module: str, line: int, text: str, tests: list[str]) -> tuple[str, str]:
         """``("killed", a test)`` or ``("survived", "")``, with this text as the module.
 
-        The tests that run the changed line come first; then the rest of their files, which may use
-        what those left behind.
+        The tests that run the changed line come first; then, if it runs on import, all others.
         """
         path = self.path(module)
         original, times = path.read_text(), path.stat()
-        first = self.covering(module, line, tests)
+        first, only = self.covering(module, line, tests)
         whole = self.time([test for file in tests for test in self.seen[file]["seconds"]])
         try:
             path.write_text(text)
             # Another time than the original's, whose compiled form must not be taken for it.
             os.utime(path, (times.st_atime, times.st_mtime - 1000))
-            for chosen, rest in ((first, False), (tests, True)):
+            for chosen, rest in ((first, False), ([] if only else tests, True)):
                 used = list(dict.fromkeys(Path(test.split("::")[0]).name for test in chosen))
                 seconds = whole if rest else self.time(first)
                 note = self.folder / "failed.txt"

@@ -1,7 +1,7 @@
 """Mutation run: change one operator, number or truth value of the library at a time, and see
 whether a test fails.
 
-    make mutants                         the seeded sample of every module; goes on where an earlier run stopped
+    make mutants                         the seeded sample of every module; goes on where it stopped
     make mutants ARGS="hypotheses near"  these modules only (names of files, without .py)
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
@@ -79,7 +79,7 @@ class Mutant:
         return hashlib.sha256(f"{SEED}|{self.key}".encode()).hexdigest()
 
 
-# -- the mutants -------------------------------------------------------------------------------------------------------
+# -- the mutants -----------------------------------------------------------------------------------
 
 
 def operator(name: str):
@@ -137,7 +137,7 @@ def sample(module: str, size: int) -> list[Mutant]:
     return chosen
 
 
-# -- the record --------------------------------------------------------------------------------------------------------
+# -- the record ------------------------------------------------------------------------------------
 
 
 def load() -> dict[str, dict]:
