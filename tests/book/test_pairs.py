@@ -2,11 +2,17 @@
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import tomllib
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "book/tools"
@@ -48,12 +54,57 @@ def test_the_address_stands_nowhere_else():
 def test_a_new_address_reaches_every_form():
     address = load("address")
     old = (
+        'pip install "x[y] @ git+https://github.com/a--b/c" git+https://github.com/a--b/c@v1.0\n'
         "https://github.com/a--b/c https://github.com/a--b/c.git git+https://github.com/a--b/c\n"
         "[x](https://a--b.github.io/c/book/x.html) https://github.com/a--b/c/actions/workflows/t.yml/badge.svg\n"
         "https://colab.research.google.com/github/a--b/c/blob/main/book/x.ipynb"
     )
-    new = address.front_page(old, "me", "my.book")
-    assert new == old.replace("a--b/c", "me/my.book").replace("a--b.github.io/c", "me.github.io/my.book")
+    new = old.replace("a--b/c", "me/my.book").replace("a--b.github.io/c", "me.github.io/my.book")
+    new = re.sub(r"(?<=git\+https://github\.com/me/my\.book)(@v1\.0)?", "@v2.0", new)
+    new = new.replace("blob/main", "blob/v2.0")
+    assert address.front_page(old, "me", "my.book", "v2.0") == new
+    assert address.front_page(new, "me", "my.book", "v2.0") == new
+
+
+def test_colab_opens_the_tag_of_this_version():
+    """The notebooks and the library that they install are of one commit."""
+    tag = "v" + tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert load("address").tag() == tag
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["branch"] == tag
+
+
+def colab_cell(text):
+    """The source of the cell that installs the library, of a chapter's notebook."""
+    cells = json.loads((ROOT / "book" / f"{text.stem}.ipynb").read_text())["cells"]
+    return "".join(next(c for c in cells if c["cell_type"] == "code")["source"])
+
+
+def test_colab_installs_this_version_from_this_address(monkeypatch):
+    address = load("address")
+    place, seen = "{}/{}".format(*address.address()), []
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    monkeypatch.setattr(
+        subprocess, "run", lambda c, **_: seen.extend(c) or subprocess.CompletedProcess(c, 0)
+    )
+    exec(colab_cell(TEXTS[0]), {})
+    assert seen[-1] == f"implicit-bias[widgets] @ git+https://github.com/{place}@{address.tag()}"
+    assert seen[:2] == ["timeout", "600"] and seen[2:6] == [sys.executable, "-m", "pip", "install"]
+
+
+def test_colab_stops_where_the_install_fails(monkeypatch):
+    """In a real kernel, with a real pip whose git may ask no site: nothing after the cell runs."""
+    monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "none")
+    colab = "import sys, types; sys.modules['google.colab'] = types.ModuleType('google.colab')"
+    cells = [colab, colab_cell(TEXTS[0]), "print('went on')"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    with pytest.raises(CellExecutionError):
+        NotebookClient(notebook, kernel_name="python3", timeout=120).execute()
+    outputs = notebook.cells[1]["outputs"]
+    (error,) = [o for o in outputs if o["output_type"] == "error"]
+    printed = outputs[0]
+    assert "'https' not allowed" in printed["text"]
+    assert error["ename"] == "SystemExit" and "could not be installed" in error["evalue"]
+    assert not notebook.cells[2]["outputs"]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda p: p.stem)
