@@ -8,6 +8,7 @@ import ast
 import functools
 import gc
 import hashlib
+import itertools
 import json
 import os
 import resource
@@ -27,6 +28,8 @@ TIMEOUT = (20.0, 3.0)
 """Seconds of a processor that tests may always take, and how many times their time on the
 unchanged library.
 """
+BUDGET = 30.0
+"""Seconds of tests that one mutant meets: what only slow tests see, no quick one pins."""
 WAIT = 20
 """How many times longer a clock may run, on a machine that does other work too."""
 MEMORY = 6 << 30
@@ -49,12 +52,11 @@ def write(path: Path, content: dict) -> None:
 
 
 class Only:
-    """Run these tests and no others, in this order; or all but these. Write down which fails."""
+    """Run these tests and no others, in this order, and write down which fails."""
 
-    def __init__(self, note: Path, order: list[str], rest: bool = False):
+    def __init__(self, note: Path, order: list[str]):
         self.note = note
         self.place = {test: place for place, test in enumerate(order)}
-        self.rest = rest
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.failed:
@@ -65,11 +67,8 @@ class Only:
             self.note.write_text(report.nodeid.removeprefix("tests/lib/"))
 
     def pytest_collection_modifyitems(self, items: list) -> None:
-        if self.rest:
-            items[:] = [item for item in items if item.nodeid not in self.place]
-        else:
-            chosen = [item for item in items if item.nodeid in self.place]
-            items[:] = sorted(chosen, key=lambda item: self.place[item.nodeid])
+        chosen = [item for item in items if item.nodeid in self.place]
+        items[:] = sorted(chosen, key=lambda item: self.place[item.nodeid])
 
 
 class Lines:
@@ -204,29 +203,32 @@ class Bench:
             write(self.kept, self.seen)
             print(f"  {test} passes, {time.monotonic() - start:.0f} s", flush=True)
 
-    def covering(self, module: str, line: int, tests: list[str]) -> tuple[list[str], bool]:
-        """The tests that run this line, and whether no other can tell: where it runs on import
-        only, others may use what it makes, and these are the tests that run any line of its
-        function or, failing that, of its module. Files stay together, quick ones first.
+    def covering(self, module: str, line: int, tests: list[str]) -> list[str]:
+        """The tests that run this line, as many quick ones as BUDGET allows; where it runs on
+        import only, those that run any line of its function, or any test. Files stay together.
         """
         source = self.path(module).read_text()
         node = top_level(source, line)
         inside = range(node.lineno, node.end_lineno + 1) if node else range(0)
-        near = neighbours(source, line)
-        for place in (near, inside, None):
-            chosen = [self._running(module, place, test) for test in tests]
-            if any(chosen):
-                chosen.sort(key=self.time)
-                ordered = [test for file in chosen for test in sorted(file, key=self._time)]
-                return ordered, place is near
-        return [], False
+        for place in (neighbours(source, line), inside):
+            chosen = [test for file in tests for test in self._running(module, place, file)]
+            if chosen:
+                return self._affordable(chosen)
+        return self._affordable([test for file in tests for test in self.seen[file]["seconds"]])
 
-    def _running(self, module: str, place: range | None, file: str) -> list[str]:
+    def _affordable(self, tests: list[str]) -> list[str]:
+        tests = sorted(tests, key=self._time)
+        spent = list(itertools.accumulate(map(self._time, tests)))
+        chosen = [test for test, total in zip(tests, spent) if total <= BUDGET] or tests[:1]
+        files = list(dict.fromkeys(test.split("::")[0] for test in chosen))
+        return sorted(chosen, key=lambda test: files.index(test.split("::")[0]))
+
+    def _running(self, module: str, place: range, file: str) -> list[str]:
         by_test = self.seen[file]["lines"].get(module, {})
         hit = {
             test
             for test, lines in by_test.items()
-            if test != LOADING and (place is None or any(line in place for line in lines))
+            if test != LOADING and any(line in place for line in lines)
         }
         every = list(self.seen[file]["seconds"])
         return every if f"tests/lib/{file}" in hit else [test for test in every if test in hit]
@@ -240,28 +242,25 @@ class Bench:
     def trial(self, module: str, line: int, text: str, tests: list[str]) -> tuple[str, str]:
         """``("killed", a test)`` or ``("survived", "")``, with this text as the module.
 
-        The tests that run the changed line come first; then, if it runs on import, all others.
+        The tests are those of these files that run the changed line, the quickest first.
         """
         path = self.path(module)
         original, times = path.read_text(), path.stat()
-        first, only = self.covering(module, line, tests)
-        whole = self.time([test for file in tests for test in self.seen[file]["seconds"]])
+        chosen = self.covering(module, line, tests)
+        used = list(dict.fromkeys(Path(test.split("::")[0]).name for test in chosen))
+        note = self.folder / "failed.txt"
+        note.write_text("")
         try:
             path.write_text(text)
             # Another time than the original's, whose compiled form must not be taken for it.
             os.utime(path, (times.st_atime, times.st_mtime - 1000))
-            for chosen, rest in ((first, False), ([] if only else tests, True)):
-                used = list(dict.fromkeys(Path(test.split("::")[0]).name for test in chosen))
-                seconds = whole if rest else self.time(first)
-                note = self.folder / "failed.txt"
-                note.write_text("")
-                outcome = used and self._run(used, seconds, Only(note, first, rest))
-                if outcome in ("failed", "timeout"):
-                    return "killed", note.read_text() if outcome == "failed" else outcome
+            outcome = self._run(used, self.time(chosen), Only(note, chosen))
         finally:
             path.write_text(original)
             os.utime(path, (times.st_atime, times.st_mtime))
-        return "survived", ""
+        if outcome == "passed":
+            return "survived", ""
+        return "killed", note.read_text() if outcome == "failed" else outcome
 
     def _run(
         self, tests: list[str], seconds: float, plugin: Only | None, answer: Path | None = None
@@ -280,7 +279,7 @@ class Bench:
             if done:
                 code = os.waitstatus_to_exitcode(status)
                 spent = code in (-signal.SIGXCPU, -signal.SIGKILL)
-                # 5: no test was left to run.
+                # 5: the tests are not there any more, which is no word against the change.
                 return "passed" if code in (0, 5) else "timeout" if spent else "failed"
             time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)

@@ -5,10 +5,10 @@ whether a test fails.
     make mutants ARGS="hypotheses near"  these modules only (names of files, without .py)
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
-cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree and meets the
-test files that ``tests.toml`` names for its module, until one test fails: first the tests that run
-the changed line, as coverage saw on the unchanged library, the quickest first; then the rest. Runs
-of different modules can go side by side.
+cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree. Of the test
+files that ``tests.toml`` names for its module, it meets the tests that run the changed line, as
+coverage saw on the unchanged library, the quickest first, until one fails. Runs of different
+modules can go side by side.
 
 A mutant is known by its module, operator and line of source, not by the line's number: what was
 learnt of it stays while its function (or class, or constant) is as it was. A survivor is tried

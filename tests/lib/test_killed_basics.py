@@ -1,0 +1,60 @@
+"""Descent, measures and points: statements that a single changed sign or number would break."""
+
+import math
+
+import pytest
+import torch
+
+import implicit_bias as ib
+from implicit_bias.claims import clocks
+from implicit_bias.claims.at_point import KKT_TOLERANCE, AtPoint
+
+LEAKY = ib.leaky_relu(0.5)
+
+
+@pytest.mark.parametrize("member", [0, 1, 2])
+def test_one_member_that_overflows_past_the_last_record_makes_the_batch_non_finite(member):
+    data = ib.data.gaussian(4, 10, seed=0, space="full")
+    net = ib.TwoLayer(torch.full((3, 2, 10), 0.1), [1.0, -1.0], LEAKY)
+    step_size = torch.full((3,), 1e-3).index_fill(0, torch.tensor([member]), 1e5)
+    run = ib.gradient_descent(net, data, step_size, 100, "exponential", record=[0])
+    assert run.outcome.status == "non-finite" and "between steps 0 and 100" in run.outcome.message
+
+
+def test_a_neuron_orthogonal_to_a_sample_counts_as_active():
+    data = ib.data.orthogonal(2)
+    net = ib.TwoLayer(torch.tensor([[0.0, 1.0], [1.0, -1.0]]), [1.0, -1.0], LEAKY)
+    pattern = ib.measures.activation_pattern(net, data)
+    assert pattern.tolist() == [[True, True], [True, False]]
+
+
+@pytest.mark.parametrize("power", [-1060, -1030, 1000])
+def test_a_kkt_point_is_one_at_any_scale_of_its_weights(power):
+    """Below 1e-308 the reciprocal of a weight is no number; the point's own scale is."""
+    data = ib.data.orthogonal(3)
+    row = torch.tensor([1.0, 1.0, -0.5], dtype=torch.float64)
+    other = torch.tensor([-0.5, -0.5, 1.0], dtype=torch.float64)
+    weights = torch.stack([row, row, other, other]) * 2.0**power
+    point = AtPoint.of(ib.TwoLayer(weights, [0.5, 0.5, -0.5, -0.5], LEAKY), data)
+    assert float(point.residual.worst) < KKT_TOLERANCE
+    torch.testing.assert_close(point.net.weights[0], 0.8 * row)
+
+
+def test_a_flow_counts_as_descent_in_infinitely_small_steps():
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, LEAKY, 1e-3, output="1/m", seed=0)
+    step = clocks.conditions_of_K(ib.gradient_flow(net, data, 1.0))[-1].parts[0]
+    assert "η ≤" in step.statement and float(step.slack) > 1e100
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    "entries, allowed", [(50, 1 + 1e-6), (5000, 0.1 + 1e-6), (5 * 10**19, 1.001e-6)]
+)
+def test_the_scale_of_a_start_is_known_to_ten_standard_deviations(entries, allowed, sign):
+    size = torch.tensor(1.0, dtype=torch.float64)
+    clocks._is_scale(1.0, size * (1 + 0.99 * sign * allowed), entries)
+    with pytest.raises(ValueError, match="^scale: .*root mean square"):
+        clocks._is_scale(1.0, size * (1 + 1.01 * sign * allowed), entries)
+    with pytest.raises(ValueError, match="^scale: "):
+        clocks._is_scale(1.0, size * math.nan, entries)
