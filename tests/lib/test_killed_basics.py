@@ -58,3 +58,12 @@ def test_the_scale_of_a_start_is_known_to_ten_standard_deviations(entries, allow
         clocks._is_scale(1.0, size * (1 + 1.01 * sign * allowed), entries)
     with pytest.raises(ValueError, match="^scale: "):
         clocks._is_scale(1.0, size * math.nan, entries)
+
+
+@pytest.mark.parametrize("record", [[-3, 2, 5], [0, 2, 9], [-3, 2, 9]])
+def test_the_error_of_a_record_names_its_first_and_its_last_step(record):
+    data = ib.data.orthogonal(2)
+    net = ib.TwoLayer.init(data, 1, 1, LEAKY, 1.0, seed=0)
+    seen = rf"^record: expected steps between 0 and 5, got \[{record[0]}, {record[-1]}\]$"
+    with pytest.raises(ValueError, match=seen):
+        ib.gradient_descent(net, data, 1.0, 5, record=record)

@@ -32,3 +32,10 @@ def test_one_preactivation_at_its_kink_leaves_the_pattern_unfixed(neuron, sample
     lift = lambda k: replace(run.initial, weights=nets[k])  # noqa: E731
     moved = replace(run, _states=tuple(range(len(run))), _lift=lift, _end=None)
     assert not bool(pieces(check(moved), "fixed pattern").holds)
+
+
+def test_five_samples_one_of_them_twice_span_four_dimensions():
+    net, initial, data = ib.claims["K-5.1"].counter()
+    assert data.n == 5 and data.x[0].equal(data.x[1])
+    assert float(data.y[0]) == float(data.y[1])
+    assert ib.claims["K-5.1"].check(net, initial, data).constants["rank"] == 4
