@@ -4,6 +4,7 @@
 #   NB="name ..."   with `make notebooks`: only these
 #   REPO=owner/name with `make address`: the new address
 #   PORT=8000       with `make serve`
+#   LOCKED=1        install what requirements.lock names, checked against its hashes (Linux, Python 3.11)
 #   STRICT=1        with `make book`: page assets from npm or an error, never stand-ins
 #   ARGS="name ..." with `make mutants`: only these modules
 
@@ -12,6 +13,7 @@ PORT ?= 8000
 NB ?=
 REPO ?=
 STRICT ?=
+LOCKED ?=
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 
@@ -24,7 +26,11 @@ endif
 
 BIN := $(abspath $(VENV))/bin
 PY := $(BIN)/python
+OLDEST := .venv-oldest/bin/python
 HTML := _build/html
+PIP := -m pip install -qq --disable-pip-version-check
+WANTED := $(if $(LOCKED),--require-hashes --only-binary :all: -r requirements.lock,-r requirements.txt)
+LIBRARY_TESTS := -k "not notebook and not step_times"
 NBVAL := $(PY) -m pytest --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg -q -n 2 --dist loadscope -p no:cacheprovider
 # Quick notebooks with pictures, a widget and many verdicts.
 OTHER := book/linear_boundary.ipynb book/direction.ipynb
@@ -36,7 +42,7 @@ export PATH := $(BIN):$(PATH)
 say = @printf '\n== %s\n' "$(1)"
 
 .PHONY: help book serve test notebooks figures address clean benchmarks mutants assets build given-venv
-.PHONY: test-style test-library test-pairs test-notebooks test-processor test-browser test-gpu
+.PHONY: lock test-oldest test-style test-library test-pairs test-notebooks test-processor test-browser test-gpu
 
 # Progress bars would stand in the notebooks' outputs.
 notebooks test-notebooks test-processor: export TQDM_DISABLE := 1
@@ -83,20 +89,33 @@ test-gpu: $(READY) ## run the library on a GPU against itself on the processor (
 	$(call say,GPU)
 	@$(PY) -m pytest tests/gpu -q
 
-clean: ## remove what make made: .venv, _build, _vendor
-	rm -rf .venv _build _vendor
+lock: $(READY) ## write requirements.lock anew from requirements.txt (needs uv)
+	$(call say,Lock)
+	@$(PY) book/tools/lock.py
+
+# One process: what is asked is whether it runs, and the machine may have other work.
+test-oldest: ## run the library's tests on the oldest versions that pyproject.toml allows (a quarter of an hour)
+	$(call say,Oldest versions)
+	@rm -rf .venv-oldest
+	@$(PYTHON) -m venv .venv-oldest
+	@wanted=$$($(PYTHON) book/tools/oldest.py) && echo $$wanted && $(OLDEST) $(PIP) $$wanted pytest hypothesis
+	@$(OLDEST) -m pip check --disable-pip-version-check
+	@OMP_NUM_THREADS=1 $(OLDEST) -m pytest tests/lib -q -p no:cacheprovider $(LIBRARY_TESTS)
+
+clean: ## remove what make made: .venv, .venv-oldest, _build, _vendor
+	rm -rf .venv .venv-oldest _build _vendor
 
 # Stages --------------------------------------------------------------------------------------------------------
 
 # Make runs one stage after the other, whatever -j says: they share two cores, and the headings should mean something.
 .NOTPARALLEL:
 
-.venv/.stamp: requirements.txt pyproject.toml
+.venv/.stamp: requirements.txt requirements.lock pyproject.toml
 	$(call say,Setting up .venv; the first time takes some minutes)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check -r requirements.txt
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable .
+	@.venv/bin/python $(PIP) $(WANTED)
+	@.venv/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 given-venv:
@@ -119,7 +138,7 @@ test-style: $(READY)
 
 test-library: $(READY)
 	$(call say,Library)
-	@$(PY) -m pytest tests/lib tests/gpu -q -n 2 -k "not notebook and not step_times"
+	@$(PY) -m pytest tests/lib tests/gpu -q -n 2 $(LIBRARY_TESTS)
 
 test-pairs: $(READY)
 	$(call say,Texts agree with notebooks and addresses with _config.yml)
