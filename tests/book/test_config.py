@@ -56,3 +56,14 @@ def test_the_pins_meet_the_library_s_ranges():
 def test_versions_agree():
     version = re.search(r'^version = "(.+)"$', PYPROJECT, re.MULTILINE)[1]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+
+
+def test_integration_runs_notebooks_as_another_processor_too():
+    """The plainer arithmetic of all three libraries, on notebooks that there are."""
+    assert "make test-processor" in (ROOT / ".ci/run").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile.split("\ntest-processor:")[1].split("\n\n")[0]
+    for setting in ("ATEN_CPU_CAPABILITY=default", "MKL_CBWR=COMPATIBLE", "OPENBLAS_CORETYPE=Haswell"):
+        assert setting in recipe
+    (notebooks,) = re.findall(r"^OTHER := (.+)$", makefile, re.MULTILINE)
+    assert all((ROOT / notebook).exists() for notebook in notebooks.split())
