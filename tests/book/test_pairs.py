@@ -17,6 +17,7 @@ from nbclient.exceptions import CellExecutionError
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "book/tools"
 TEXTS = sorted((ROOT / "book/text").glob("*.md"))
+COLAB = ["remove-cell", "colab-bootstrap"]
 
 
 def load(name):
@@ -112,7 +113,7 @@ def test_the_colab_cell_does_nothing_outside_colab(text):
     """It is the first code cell, shows nothing, and does not name a version of torch."""
     cells = json.loads((ROOT / "book" / f"{text.stem}.ipynb").read_text())["cells"]
     code = next(c for c in cells if c["cell_type"] == "code")
-    assert code["metadata"]["tags"] == ["remove-cell", "colab-bootstrap"]
+    assert code["metadata"]["tags"] == COLAB
     assert code["outputs"] == []
     assert "torch=" not in "".join(code["source"])
 
@@ -126,3 +127,19 @@ def test_notebooks_were_written_by_the_tool(text):
     outputs = [o for c in notebook["cells"] for o in c.get("outputs", [])]
     assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
     assert '"execution": {' not in source
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda p: p.stem)
+def test_a_chapter_fetches_nothing(text):
+    """What it reads travels with it: a site could be slow, away, or of another version."""
+    cells = json.loads((ROOT / "book" / f"{text.stem}.ipynb").read_text())["cells"]
+    code = [c for c in cells if c["cell_type"] == "code" and c["metadata"].get("tags") != COLAB]
+    source = "\n".join("".join(cell["source"]) for cell in code)
+    assert not re.search(r"urlopen|urlretrieve|urllib|requests|https?://|%pip|!pip|!wget|!curl", source)
+
+
+def test_stored_results_come_from_the_library():
+    """Each is shown by a chapter, which reads it from there."""
+    folder = ROOT / "lib/implicit_bias/results"
+    read = [re.findall(r'ib\.stored_result\("(\w+)"\)', text.read_text()) for text in TEXTS]
+    assert sorted(sum(read, [])) == sorted(path.stem for path in folder.glob("*.json"))

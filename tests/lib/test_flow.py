@@ -118,9 +118,8 @@ def test_time_times_loss_tends_to_the_squared_norm_of_the_kkt_point():
 
 def test_ten_thousand_on_the_clock_is_reached():
     data = ib.data.gaussian(6, 10**6)
-    start = time.perf_counter()
     run = flow(data, ib.leaky_relu(0.9), 1e4, scale=1e-5, neurons=(4, 6))
-    assert run.outcome.ok and clock_error(run) < 1e-4 and time.perf_counter() - start < 20
+    assert run.outcome.ok and clock_error(run) < 1e-4
     lam = torch.softmax(-run.margins[-1], -1)
     exact = ib.kkt_point(data, 4, 6, 0.9).lam
     torch.testing.assert_close(lam, exact / exact.sum(), rtol=1e-4, atol=0)
@@ -169,9 +168,10 @@ def test_slopes_and_data_sets_run_as_one_tensor_the_linear_one_included():
 
 @pytest.fixture(autouse=True)
 def patience():
-    start = time.perf_counter()
+    """No test takes long: seconds of this process, as a busy machine takes longer by the clock."""
+    start = time.process_time()
     yield
-    assert time.perf_counter() - start < 20
+    assert time.process_time() - start < 40
 
 
 @pytest.mark.parametrize("signs, p", [("oppose", 0.2), ("agree", 0.9), ("equal", 0.9), ("random", 0.15)])
