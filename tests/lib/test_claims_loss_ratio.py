@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import implicit_bias as ib
-from implicit_bias.claims import loss_ratio, smooth_descent
+from implicit_bias.claims import gradient_conditions, loss_ratio, smooth_descent
 from implicit_bias.claims import loss_ratio_instances as cases
 from implicit_bias.claims import loss_ratio_search as search
 from implicit_bias.claims import loss_ratio_tools as tools
@@ -162,7 +162,7 @@ def test_conditions_are_those_of_autograd_gradients(activation):
 @given(SEEDS, st.floats(0.05, 0.95), st.floats(-2, 2))
 def test_leak_gives_orthogonality_with_one_factor_of_gamma_only(seed, gamma, size):
     net, data = random_pair(seed, activation=ib.smoothed_leaky_relu(gamma), size=10**size)
-    C = smooth_descent.best_orthogonality(data)
+    C = gradient_conditions.best_orthogonality(data)
     assert bool((tools.orthogonality(net, data) >= C * gamma * (1 - 1e-9)).all())
     assert bool((tools.persistence(net, data) >= gamma**2 * (1 - 1e-9)).all())
 
@@ -172,7 +172,7 @@ def test_one_factor_of_gamma_is_best():
     data = ib.data.from_gram(torch.tensor([[1.0, 0.1], [0.1, 1.0]]))
     rows = torch.linalg.solve(data.x, torch.tensor([-60.0, 60.0], dtype=torch.float64)).expand(4, -1)
     net = ib.TwoLayer(rows, torch.tensor([0.5, 0.5, -0.5, -0.5]), SMOOTH)
-    best = tools.orthogonality(net, data).min() / smooth_descent.best_orthogonality(data)
+    best = tools.orthogonality(net, data).min() / gradient_conditions.best_orthogonality(data)
     assert float(best) == pytest.approx(GAMMA)
 
 
@@ -182,7 +182,7 @@ def test_best_orthogonality_of_data_is_a_double_loop():
     for i in range(data.n):
         others = max(abs(float(data.x[i] @ data.x[k])) for k in range(data.n) if k != i)
         values.append(float(data.x[i] @ data.x[i]) / (data.n * others))
-    assert float(smooth_descent.best_orthogonality(data)) == pytest.approx(min(values))
+    assert float(gradient_conditions.best_orthogonality(data)) == pytest.approx(min(values))
 
 
 def test_conditions_decide_on_both_sides():
@@ -487,9 +487,9 @@ def test_invariant_takes_a_rho_and_says_when_it_is_too_small():
 
 def test_invariant_keeps_a_ratio_that_is_large_already():
     net, data = with_margins([0.5, 5.0], 0.5)
-    run = ib.gradient_descent(net, data, 1e-4, 1, record=[0])
+    run = ib.gradient_descent(net, data, 1e-4, 1, record=[0, 1])
     verdict = ib.claims["F-E.10"].check(run)
-    assert verdict.verdict == "holds" and verdict.constants["ρ"] == pytest.approx(math.exp(4.5))
+    assert verdict.verdict == "holds" and verdict.constants["ρ"] == pytest.approx(math.exp(4.5), rel=1e-4)
     assert 1 < verdict.slack < 1.01
 
 

@@ -10,7 +10,8 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import instances
 from implicit_bias.claims import pl_tools as pl
-from implicit_bias.claims.frei_proxy_pl import _bracket, _slopes_fit, alignment, passing_time
+from implicit_bias.claims.frei_proxy_pl import _bracket, alignment, passing_time
+from implicit_bias.claims.loss_ratio_tools import slopes_fit
 
 LEAKY, SMOOTH = ib.leaky_relu(0.3), ib.smoothed_leaky_relu(0.3)
 LOG2 = math.log(2)
@@ -213,9 +214,9 @@ def test_slopes_of_an_activation_are_looked_at(low, high, fits):
         def derivative(self, z):
             return torch.where(z >= 0, high, low).to(z)
 
-    assert _slopes_fit(Other("other", 0.3)) is fits
-    assert not _slopes_fit(Other("other", 0.0))
-    assert _slopes_fit(SMOOTH) and _slopes_fit(ib.leaky_relu(torch.tensor([0.2, 0.5]).double()))
+    assert slopes_fit(Other("other", 0.3)) is fits
+    assert not slopes_fit(Other("other", 0.0))
+    assert slopes_fit(SMOOTH) and slopes_fit(ib.leaky_relu(torch.tensor([0.2, 0.5]).double()))
 
 
 def test_a_run_is_no_network():

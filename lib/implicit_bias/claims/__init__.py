@@ -13,6 +13,7 @@ from . import (
     frei_flow,
     frei_kkt,
     frei_proxy_pl,
+    gradient_conditions,
     leaky_limits,
     log_lemma,
     loss_ratio,

@@ -18,6 +18,7 @@ from ..trajectory import FLOW, Trajectory
 from . import instances
 from .common import _fact, leak_of, setting_of_F
 from .frei_flow import _checked, _stuck
+from .loss_ratio_tools import slopes_fit
 from .pl_tools import STARTS, attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
@@ -135,18 +136,9 @@ def _high_dimensional() -> tuple[TwoLayer, Dataset]:
 def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search: bool = True) -> Verdict:
     """F-E.14 at a network (or a batch), and at those an adversary finds; any activation with ``γ ≤ φ' ≤ 1`` will do."""
     _, second_layer = setting_of_F(net)
-    leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", _slopes_fit(net.activation))
+    leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", slopes_fit(net.activation))
     finding = _every_network(net, data, loss, e14_constant(data, leak_of(net)), search)
     return decide("F-E.14", finding, (leaky, second_layer, H_4_2(data, leak_of(net))))
-
-
-def _slopes_fit(activation: Activation) -> bool:
-    """Whether ``0 < γ ≤ φ' ≤ 1`` at slopes from -1000 to 1000, closer together near 0."""
-    gamma = torch.as_tensor(activation.gamma, dtype=torch.float64)
-    half = torch.cat([torch.zeros(1), torch.logspace(-3, 3, 200)]).double()
-    slopes = activation.derivative(torch.cat([-half, half]).expand(*gamma.shape, 1, -1))
-    low = gamma[..., None, None] if gamma.ndim else gamma
-    return bool((gamma > 0).all() and (slopes >= low - 1e-12).all() and (slopes <= 1 + 1e-12).all())
 
 
 # -- Theorem 3.4: the time -------------------------------------------------------------------------------------------

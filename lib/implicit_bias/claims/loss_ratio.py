@@ -20,9 +20,9 @@ from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
 from ..losses import Loss
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact
+from .common import _fact, strictly_positive
 from .kkt_items import leak_of
-from .loss_ratio_instances import run_from_large, run_on, run_within, wrong_step
+from .loss_ratio_instances import run_from_large, run_on, run_uneven, wrong_step
 from .loss_ratio_tools import (
     applying,
     contraction_constant,
@@ -37,6 +37,7 @@ from .loss_ratio_tools import (
     smoothness,
     steps_of,
 )
+from .low_rank_tools import steps_after_start
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -71,16 +72,15 @@ def log_ratios(trajectory: Trajectory) -> Tensor:
     "Under H-4.2, A1 and A2, with probability 1-δ: sup_t max_{i,j} g_i/g_j ≤ C_R = 10R²/γ² + 10.",
     "Lemma E.4",
     chapter=CHAPTER,
-    positive=run_within,
+    positive=run_uneven,
     negative=run_from_large,
 )
 def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
     """F-E.4 on a run of descent from its start (or a batch, of which δ allows a few to fail): the largest ratio of two
     pulls over all records. ω of A2 is the root mean square of W(0). ``constant`` replaces C_R.
     """
+    steps_after_start(trajectory)  # a run without a step shows nothing
     net, data, step = trajectory.initial, trajectory.data, trajectory.step_size
-    if step is None:
-        fail("trajectory", "a run of gradient_descent", "one without a step size")
     gamma = leak_of(net)
     bound = loss_ratio_constant(data, gamma) if constant is None else torch.as_tensor(constant, dtype=torch.float64)
     peak = log_ratios(trajectory).amax(0)
@@ -96,17 +96,25 @@ def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: floa
         "sharp": float(sharp.expand_as(slack).flatten()[at]),
     }
     why = f"the ratio reaches {ratio:.4g} within {last:,} steps; the bound is {numbers['C_R']:.4g}."
-    finding = Finding(float(ordered.values[worst]), why, f"run {at}" if slack.ndim else "", numbers)
+    finding = Finding(
+        float(ordered.values[worst]), why, f"run {at}" if slack.ndim else "", numbers, _alone(data)
+    )
     return decide(
         "F-E.4", finding, (*setting(net, trajectory.loss), H_4_2(data, gamma), *step_and_start(net, data, step, delta))
     )
 
 
 def step_and_start(net: TwoLayer, data: Dataset, step: float | Tensor, delta: float) -> tuple[Hypothesis, ...]:
-    """A1 and A2 for a start."""
-    gamma = leak_of(net)
+    """A1 and A2 for a start, which is not zero."""
+    gamma, scale = leak_of(net), initial_scale(net, data)
     small = A1(data, gamma, smoothness(net.activation), step)
-    return small, A2(data, gamma, net.m, step, initial_scale(net, data), delta)
+    drawn = strictly_positive("start", "ω > 0", scale)
+    return small, A2(data, gamma, net.m, step, scale, delta), drawn
+
+
+def _alone(data: Dataset) -> str:
+    """Why a statement about pairs of samples says nothing where there are none."""
+    return "" if data.n > 1 else "there is one sample only, and no ratio but 1."
 
 
 # -- E.8: one step ---------------------------------------------------------------------------------------------------
@@ -145,7 +153,7 @@ def _persistence_of(net: TwoLayer, data: Dataset, c: float | None) -> Tensor:
     "exp(-(g_jαcR_min²/n)(g_i/g_j - R²/c)) · exp(αR_max²G/((10R²/c+10)n)), A = e^{-q_i}/e^{-q_j}.",
     "Lemma E.8",
     chapter=CHAPTER,
-    positive=run_within,
+    positive=run_uneven,
     negative=lambda: run_on("random", 0.18, 10),
 )
 def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
@@ -170,7 +178,7 @@ def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
     why = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
     why += f": right side over left {worst:.3f} ({where})."
     place = record_of(trajectory, found)
-    return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}), kept)
+    return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}, _alone(data)), kept)
 
 
 def step_sides(step, data: Dataset, c: Tensor, alpha: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -227,11 +235,9 @@ def two_ratios(z: Sequence[float] | Tensor, everywhere: bool = False) -> Verdict
         gaps["second"] = float((math.log(2) + log_ratio - log_A).min())
     name = min(gaps, key=gaps.get)
     why = f"tightest is the {name} part, by a factor of {math.exp(gaps[name]):.4g}, over {z.numel() ** 2:,} pairs."
-    return decide(
-        "F-E.9",
-        Finding(math.exp(gaps[name]), why, f"{name} part", {k: math.exp(v) for k, v in gaps.items()}),
-        hypotheses,
-    )
+    numbers = {k: math.exp(v) for k, v in gaps.items()}
+    equal = "" if bool((z != z[0]).any()) else "all numbers are equal, and both ratios 1."
+    return decide("F-E.9", Finding(numbers[name], why, f"{name} part", numbers, equal), hypotheses)
 
 
 # -- E.10: the invariant, as corrected -------------------------------------------------------------------------------
@@ -276,13 +282,11 @@ def invariant_parts(
     "α ≤ [5 max(1,H) R_max² n(10R²/c+10)]⁻¹: it is ≤ ρ at t+1.",
     "Proposition E.10, with max(1,H) for H",
     chapter=CHAPTER,
-    positive=run_within,
+    positive=run_uneven,
     negative=wrong_step,
 )
 def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: float | None = None) -> Verdict:
     """F-E.10 at the step after each record; ρ and c default to the least and the largest that are allowed there."""
-    if trajectory.step_size is None:
-        fail("trajectory", "a run of gradient_descent", "one without a step size")
     nets, alpha = steps_of(trajectory)[0], torch.as_tensor(trajectory.step_size, dtype=torch.float64)
     H = torch.as_tensor(smoothness(nets.activation), dtype=torch.float64).clamp_min(1)
     hypotheses, after, log_rho = invariant_parts(nets, trajectory.data, alpha, rho, c, trajectory.loss, H)
@@ -291,4 +295,5 @@ def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: floa
     k = int(slack.argmin())
     ratio, bound = float(after.flatten()[k].exp()), float(log_rho.flatten()[k].exp())
     why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.5g} ({where})."
-    return decide("F-E.10", Finding(worst, why, record_of(trajectory, slack), {"ratio": ratio, "ρ": bound}), kept)
+    numbers, place = {"ratio": ratio, "ρ": bound}, record_of(trajectory, slack)
+    return decide("F-E.10", Finding(worst, why, place, numbers, _alone(trajectory.data)), kept)

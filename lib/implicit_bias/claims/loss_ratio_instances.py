@@ -13,6 +13,7 @@ from ..hypotheses import A1, A2
 from ..network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
 from ..trajectory import Trajectory
 from . import instances
+from .loss_ratio_long import long_descent
 from .loss_ratio_tools import with_margins
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "pair",
     "run_from_large",
     "run_on",
+    "run_uneven",
     "run_within",
     "start_within",
     "twins",
@@ -50,10 +52,15 @@ def gaussian_starts() -> tuple[TwoLayer, Dataset, float]:
 
 
 def equal_rows() -> tuple[TwoLayer, Dataset, float]:
-    """Every row the same Gaussian vector: each is as long as it should be, together they are not."""
+    """Every row the same Gaussian vector, at its expected length: each is as long as it should be, together they are
+    not.
+    """
     net, data, scale = gaussian_starts()
-    frozen = net.frozen_gram[..., :1, :1].expand_as(net.frozen_gram)
-    return TwoLayer(net.weights[..., :1, :].expand_as(net.weights), net.a, net.activation, frozen), data, scale
+    length = net.weight_gram().diagonal(dim1=-2, dim2=-1)[..., :1, None].sqrt()
+    factor = scale * math.sqrt(data.ambient_dim) / length
+    frozen = (factor**2 * net.frozen_gram[..., :1, :1]).expand_as(net.frozen_gram)
+    rows = (factor * net.weights[..., :1, :]).expand_as(net.weights)
+    return TwoLayer(rows, net.a, net.activation, frozen), data, scale
 
 
 @cache
@@ -100,6 +107,18 @@ def run_within() -> tuple[Trajectory]:
     return (gradient_descent(net, data, step, 2000, record=log_spaced(2000, 40)),)
 
 
+@cache
+def run_uneven() -> tuple[Trajectory]:
+    """Two samples, one half as long again, that lean on each other: forty thousand steps within H-4.2, A1 and A2 bring
+    the loss down, and the ratio of the pulls towards R².
+    """
+    data, phi = correlated(2, p=0.002, norms=[1.0, 1.5]), smoothed_leaky_relu(0.9)
+    step = 0.9 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
+    scale = 0.5 * float(A2(data, phi.gamma, 4, step, 1.0).lhs)
+    net = TwoLayer.init(data, 2, 2, phi, scale, seed=1)
+    return (long_descent(net, data, step, 40_000, record=log_spaced(40_000, 60)),)
+
+
 def large_start() -> tuple[TwoLayer, Dataset, float]:
     """Outputs of several units before training: A2 fails by far."""
     net, data, step = start_within()
@@ -119,15 +138,15 @@ def run_on(signs: str, p: float, n: int) -> tuple[Trajectory]:
 
 
 def twins() -> tuple[TwoLayer, Dataset, float]:
-    """Two samples almost the same, with different labels."""
-    run = run_on("equal", 0.99, 2)[0]
-    return run.initial, run.data, 1e-4
+    """Two samples almost the same, with different labels; the step and the start meet A1 and A2."""
+    data = correlated(2, p=0.99, signs="equal")
+    return *net_on(data, smoothed_leaky_relu(instances.GAMMA), 1e-11), 1e-4
 
 
 def wrong_step() -> tuple[Trajectory]:
     """The step of S-10, which the condition as printed allows."""
     net, data, step = counterexample()
-    return (gradient_descent(net, data, step, 1, record=[0]),)
+    return (gradient_descent(net, data, step, 1, record=[0, 1]),)
 
 
 def counterexample(step_size: float = 39.9, gamma: float = 0.9995) -> tuple[TwoLayer, Dataset, float]:

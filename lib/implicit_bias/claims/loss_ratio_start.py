@@ -10,12 +10,12 @@ from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..network import TwoLayer
 from ..trajectory import Trajectory
+from .gradient_conditions import best_orthogonality
 from .kkt_items import leak_of
 from .loss_ratio import log_ratios, record_of, step_and_start
-from .loss_ratio_instances import large_start, run_on, run_within, start_within, twins
+from .loss_ratio_instances import large_start, run_on, run_uneven, start_within, twins
 from .loss_ratio_tools import applying, excused, increment, one_step, setting, smooth_setting, smoothness, steps_of
 from .registry import register
-from .smooth_descent import best_orthogonality
 from .verdict import Finding, Verdict, decide, worst_of
 
 __all__ = ["fitted_after_one_step", "margins_rise", "outputs_start_small"]
@@ -53,7 +53,7 @@ def outputs_start_small(net: TwoLayer, data: Dataset, step_size: float | Tensor,
     "q_k(t+1) - q_k(t) ≥ (αγ²R_min²/(4C′_R n)) G(W(t)).",
     "Lemma E.11 (b)",
     chapter=CHAPTER,
-    positive=run_within,
+    positive=run_uneven,
     negative=lambda: run_on("equal", 0.99, 2),
 )
 def margins_rise(trajectory: Trajectory) -> Verdict:

@@ -22,7 +22,7 @@ from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
 from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
-from .common import _fact
+from .common import _fact, strictly_positive
 from .pl_tools import second_layer
 
 __all__ = [
@@ -32,7 +32,9 @@ __all__ = [
     "excused",
     "increment",
     "initial_scale",
+    "no_zero_sample",
     "setting",
+    "slopes_fit",
     "smooth_setting",
     "with_margins",
     "with_norms",
@@ -42,6 +44,7 @@ __all__ = [
     "sharp_constant",
     "smoothness",
     "steps_of",
+    "unit_outputs",
 ]
 
 
@@ -89,19 +92,59 @@ def initial_scale(net: TwoLayer, data: Dataset) -> Tensor:
 
 
 def setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
-    """What all of F's appendix E assumes: γ-leaky and smooth φ, ``a_j = ±1/√m``, logistic loss."""
-    leaky = bool((torch.as_tensor(net.activation.gamma) > 0).all())
+    """What all of F's appendix E assumes: γ-leaky and smooth φ, ``a_j = ±1/√m``, logistic loss.
+
+    A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
+    """
+    leaky = bool((torch.as_tensor(net.activation.gamma) > 0).all()) and slopes_fit(net.activation)
     return (_fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
 
 
 def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
     """The same without a leak: H-smooth and 1-Lipschitz φ, ``a_j = ±1/√m``, logistic loss."""
-    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
+    smooth = net.activation.smooth and net.activation.H is not None
     return (
-        _fact("smoothness", "φ is H-smooth", net.activation.smooth and net.activation.H is not None),
-        _fact("second layer", "a_j = ±1/√m", unit),
+        _fact("smoothness", "φ is H-smooth", smooth and _bends_fit(net.activation)),
+        unit_outputs(net),
         _fact("loss", "the loss is logistic", losses.get(loss) is losses.LOGISTIC),
     )
+
+
+def unit_outputs(net: TwoLayer) -> Hypothesis:
+    """F's second layer, ``a_j = ±1/√m``."""
+    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
+    return _fact("second layer", "a_j = ±1/√m", unit)
+
+
+def no_zero_sample(data: Dataset) -> Hypothesis:
+    """``R_min > 0``: of a zero sample the conditions on gradients say nothing."""
+    return strictly_positive("samples", "no sample is zero", data.R_min.double())
+
+
+def _slopes(activation: Activation) -> tuple[Tensor, Tensor]:
+    """Where an activation is looked at (k,), from -1000 to 1000 and closer together near 0, and its slopes
+    (..., 1, k) there.
+    """
+    half = torch.cat([torch.zeros(1), torch.logspace(-3, 3, 200)]).double()
+    z = torch.cat([-half.flip(0), half[1:]])
+    shape = torch.as_tensor(activation.gamma).shape
+    return z, activation.derivative(z.expand(*shape, 1, -1))
+
+
+def slopes_fit(activation: Activation) -> bool:
+    """Whether ``0 < γ ≤ φ' ≤ 1`` where the slopes are looked at."""
+    gamma, (_, slopes) = torch.as_tensor(activation.gamma, dtype=torch.float64), _slopes(activation)
+    low = gamma[..., None, None] if gamma.ndim else gamma
+    return bool((gamma > 0).all() and (slopes >= low - 1e-12).all() and (slopes <= 1 + 1e-12).all())
+
+
+def _bends_fit(activation: Activation) -> bool:
+    """Whether ``|φ'| ≤ 1``, and slopes change by no more than H from place to place."""
+    z, slopes = _slopes(activation)
+    H = torch.as_tensor(activation.H, dtype=torch.float64)
+    H = H[..., None, None] if H.ndim else H
+    bend = slopes.diff(dim=-1).abs() <= H * z.diff() * (1 + 1e-9) + 1e-12
+    return bool(bend.all() and (slopes.abs() <= 1 + 1e-12).all())
 
 
 def applying(hypotheses: Sequence[Hypothesis], slack: Tensor) -> tuple[tuple[Hypothesis, ...], Tensor, str]:
@@ -176,16 +219,24 @@ def one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, loss: str 
     positive(step_size, "step_size")
     step = torch.as_tensor(step_size, dtype=torch.float64)[..., None, None]
     z = net.preactivations(data.x)
-    u = -step * (gradient(net, data, loss) @ data.x.mT)
+    u = -step * (gradient(net, data, loss).double() @ data.x.double().mT)
     q = margins(net, data)
     dq = data.y * (net.a.unsqueeze(-1) * increment(net.activation, z, u)).sum(-2)
     return Step(q, dq, losses.get(loss).g(q))
 
 
 def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
-    """All recorded networks of a run of descent as one batch, time first, and the step that follows each record."""
+    """All recorded networks of a run of descent as one batch, time first, and the step that follows each record.
+
+    Raises
+    ------
+    ValueError
+        For a run with one record: no step of it is seen, and so it cannot tell how long its steps are.
+    """
     if trajectory.step_size is None:
         fail("trajectory", "a run of gradient_descent", "one without a step size")
+    if len(trajectory) < 2:
+        fail("trajectory", "at least two records, which show its step", f"{len(trajectory)}")
     nets = networks(trajectory)
     return nets, one_step(nets, trajectory.data, trajectory.step_size, trajectory.loss)
 

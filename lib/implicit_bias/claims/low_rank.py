@@ -7,21 +7,19 @@ all steps are exact where every step is recorded, and bracketed between records 
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import torch
 from torch import Tensor
 
-from ..data import Dataset, correlated, gaussian
-from ..dynamics import gradient_descent, log_spaced
-from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
+from ..hypotheses import H_4_2, Hypothesis, loss_ratio_constant
+from ..losses import LOGISTIC
 from ..measures import networks
-from ..network import TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
+from . import low_rank_instances as cases
 from .common import NEAR, fitted_rate
 from .kkt_items import leak_of
 from .loss_ratio import step_and_start
-from .loss_ratio_instances import run_from_large, start_within
+from .loss_ratio_instances import run_from_large
 from .loss_ratio_tools import setting
 from .low_rank_tools import (
     log_loss_bound,
@@ -53,43 +51,6 @@ power.
 """
 
 
-# -- instances -------------------------------------------------------------------------------------------------------
-
-
-@cache
-def _within() -> tuple[Trajectory]:
-    """Every one of 1500 steps under H-4.2, A1 and A2, in twenty billion dimensions."""
-    net, data, step = start_within()
-    return (gradient_descent(net, data, step, 1500, record=range(1501)),)
-
-
-@cache
-def _long() -> tuple[Trajectory]:
-    """Two samples at γ = 0.9, where A1 is mild: forty thousand steps bring the loss down to 1/40."""
-    data, phi, m = gaussian(2, 10**12, seed=0), smoothed_leaky_relu(0.9), 4
-    step = 0.99 * float(A1(data, 0.9, phi.H, 1.0).lhs)
-    scale = 0.5 * float(A2(data, 0.9, m, step, 1.0).lhs)
-    net = TwoLayer.init(data, 2, 2, phi, scale, seed=1)
-    return (gradient_descent(net, data, step, 40_000, record=log_spaced(40_000, 80)),)
-
-
-def _run(data: Dataset, gamma: float, step: float, steps: int, record: list[int] | range) -> tuple[Trajectory]:
-    net = TwoLayer.init(data, 4, 4, smoothed_leaky_relu(gamma), 1e-6, seed=1)
-    return (gradient_descent(net, data, step, steps, record=record),)
-
-
-def _crowd() -> tuple[Trajectory]:
-    """A hundred samples in nearly one direction, all of one class: their gradients add up."""
-    return _run(correlated(100, p=0.99, signs="equal", positive=100), 0.9, 1e-3, 3, range(4))
-
-
-@cache
-def _twins() -> tuple[Trajectory]:
-    """Two equal samples with opposite labels and a third: the loss stays above (2/3) log 2."""
-    x = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]).double()
-    return _run(Dataset(x, torch.tensor([1.0, -1.0, 1.0])), 0.5, 1.0, 10_000, log_spaced(10_000, 40))
-
-
 # -- E.12, E.13: two norms -------------------------------------------------------------------------------------------
 
 
@@ -115,12 +76,14 @@ def frobenius_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     "‖W(t)‖_F ≤ ‖W(0)‖_F + √(2C_R) R_max (α/√n) Σ_{s<t} G(W(s)), t ≥ 1.",
     "Lemma E.12",
     chapter=CHAPTER,
-    positive=_within,
-    negative=_crowd,
+    positive=cases.many,
+    negative=cases.crowd,
 )
 def frobenius(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     """F-E.12 on a run of descent: both sides at every record with t ≥ 1; the worst. ``constants`` has the best constant
     in place of ``√(2C_R)``.
+
+    As ``‖∇L‖_F ≤ R_max G`` for any network, √n in its place would always do: for n ≤ 2C_R the lemma says nothing.
     """
     left, right = frobenius_bound(trajectory)
     slack, place = worst_of(right / left, "record")
@@ -128,7 +91,9 @@ def frobenius(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     constant = (2 * loss_ratio_constant(trajectory.data, leak_of(trajectory.initial))).sqrt()
     best = float((constant * (left - own) / (right - own)).max())
     why = f"the bound is at least {slack:.3f} times ‖W(t)‖_F; {best:.3f} would do for √(2C_R)."
-    return decide("F-E.12", Finding(slack, why, place, {"best": best}), _hypotheses(trajectory, delta))
+    few = bool((constant >= math.sqrt(trajectory.data.n)).all())
+    empty = "√n is no larger than √(2C_R), and ‖∇L‖_F ≤ R_max G gives the bound with √n." if few else ""
+    return decide("F-E.12", Finding(slack, why, place, {"best": best}, empty), _hypotheses(trajectory, delta))
 
 
 def along_mu(run: Trajectory) -> Tensor:
@@ -155,7 +120,7 @@ def spectral_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     "‖W(t)‖_2 ≥ (αγR_min/(4√2 R√n)) Σ_{s<t} G(W(s)), t ≥ 1.",
     "Lemma E.13",
     chapter=CHAPTER,
-    positive=_within,
+    positive=cases.within,
     negative=run_from_large,
 )
 def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
@@ -184,8 +149,8 @@ def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     "L(W(t)) ≤ 2√(16 L(W(0)) n R²/(γ² R_min² α (t+1))).",
     "Theorem 4.2, part 1",
     chapter=CHAPTER,
-    positive=_long,
-    negative=_twins,
+    positive=cases.long,
+    negative=cases.twins,
 )
 def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     """F-4.2.1 on a run of descent: the loss against the bound with the proof's constant at every record with t ≥ 1.
@@ -193,7 +158,8 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     """
     places, gamma, data = steps_after_start(trajectory), leak_of(trajectory.initial), trajectory.data
     log_loss = trajectory.log_loss[places]
-    slack, place = worst_of((log_loss_bound(trajectory, gamma) - log_loss).exp(), "record")
+    log_bound = log_loss_bound(trajectory, gamma)
+    slack, place = worst_of((log_bound - log_loss).exp(), "record")
     t = trajectory.step[places].double().reshape(-1, *[1] * (log_loss.ndim - 1))
     step = torch.as_tensor(trajectory.step_size, dtype=torch.float64)
     enough = (2 * log_loss).exp() * data.R_min.double() ** 2 * step * t / data.n
@@ -206,7 +172,16 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     why = f"the bound is at least {slack:.3f} times the loss; C_1 = {numbers['C_1']:.2e} would do."
     if math.isfinite(power):
         why += f" Over the last decade of steps L goes like t^{power:.2f}."
-    return decide("F-4.2.1", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
+    hypotheses = _hypotheses(trajectory, delta)
+    return decide("F-4.2.1", Finding(slack, why, place, numbers), hypotheses, unsettled=_early(trajectory, log_bound))
+
+
+def _early(run: Trajectory, log_bound: Tensor) -> str:
+    """Why a run of steps that never raise the loss is too short: the bound (T', ...) is still above L(W(0))."""
+    start = LOGISTIC.log_mean(run.data.y * run.initial(run.data.x))
+    short = bool((log_bound[-1] > start).any())
+    why = "The run ends while the bound is above the loss at the start, which small steps never exceed:"
+    return why if short else ""
 
 
 @register(
@@ -215,8 +190,8 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     "Under H-4.2, A1, A2, with probability 1-δ: ‖w_j(t)‖ → ∞ for every j.",
     "Theorem 4.2, part 2",
     chapter=CHAPTER,
-    positive=_long,
-    negative=_twins,
+    positive=cases.long,
+    negative=cases.twins,
 )
 def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     """F-4.2.2 on one run of descent: the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against
@@ -262,16 +237,17 @@ def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
 @register(
     "F-4.2.3",
     "The stable rank stays bounded",
-    "Under H-4.2, A1, A2, with probability 1-δ: sup_{t≥1} StableRank(W(t)) ≤ C_2, from the proof C_2 = 256 C_R R⁴/γ².",
+    "Under H-4.2, A1, A2, with probability 1-δ: sup_{t≥1} StableRank(W(t)) ≤ C_2, from the proof C_2 = 256 C_R R⁴/γ²; "
+    "proved here, and used by the controls: 1.04 (1+γ)²/(4γ).",
     "Theorem 4.2, part 3",
     chapter=CHAPTER,
-    positive=_within,
+    positive=lambda: (*cases.within(), 0.01, float(small_start_rank_bound(0.5))),
     negative=lambda: (*run_from_large(), 0.01, float(small_start_rank_bound(0.5))),
 )
 def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
     """F-4.2.3 on a run of descent: the largest stable rank at t ≥ 1 against C_2, or against ``constant``.
 
-    A stable rank never exceeds the number of rows; the sentence says where C_2 is no smaller, and so says nothing.
+    A stable rank never exceeds the number of rows or columns: a constant that is no smaller says nothing.
     ``constants`` has C_2, and the bounds proved in the chapter: ``moved`` for W(t) - W(0), ``small start`` for W(t).
     """
     places, net, data = steps_after_start(trajectory), trajectory.initial, trajectory.data
@@ -286,7 +262,8 @@ def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | 
         "small start": float(small_start_rank_bound(gamma).max()),
     }
     name = "C_2" if constant is None else "the constant given"
-    why = f"the stable rank is at most {numbers['largest']:.4f} from step 1 on; {name} is {float(bound.max()):.4g}"
-    empty = float(bound.min()) >= net.m
-    why += f", which no matrix of {net.m} rows exceeds: it says nothing here." if empty else "."
-    return decide("F-4.2.3", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
+    why = f"the stable rank is at most {numbers['largest']:.4f} from step 1 on; {name} is {float(bound.max()):.4g}."
+    rows, columns = net.m, data.ambient_dim
+    full = float(bound.min()) >= min(rows, columns)
+    empty = f"no matrix of {rows} rows and {columns:,} columns has a stable rank above {name}." if full else ""
+    return decide("F-4.2.3", Finding(slack, why, place, numbers, empty), _hypotheses(trajectory, delta))

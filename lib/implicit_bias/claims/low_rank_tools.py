@@ -45,13 +45,15 @@ def steps_after_start(run: Trajectory) -> Tensor:
     Raises
     ------
     ValueError
-        For a run of gradient flow, or one with no such record.
+        For a run of gradient flow, or one with no such record, or with one record only: no run is read off one state.
     """
     if run.step is None or run.step_size is None:
         fail("trajectory", "a run of gradient_descent", "one without steps")
     places = (run.step >= 1).nonzero().flatten()
     if not len(places):
         fail("trajectory", "a record after step 0", f"steps {run.step.tolist()}")
+    if len(run.step) < 2:
+        fail("trajectory", "at least two records", f"steps {run.step.tolist()}")
     return places
 
 
