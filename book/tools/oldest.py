@@ -7,9 +7,8 @@ Those are the library's own requirements and those of its extras, but for what i
 
 import re
 import sys
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 RANGE = re.compile(r"([\w.-]+)>=([\w.]+)(,<[\w.]+)?")

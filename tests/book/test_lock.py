@@ -4,10 +4,10 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -112,5 +112,8 @@ def test_a_range_without_an_oldest_version_is_seen(tmp_path, monkeypatch):
 
 
 def test_a_job_runs_the_oldest_versions():
-    jobs = yaml.safe_load((WORKFLOWS / "test.yml").read_text())["jobs"]
-    assert [s for s in jobs["oldest"]["steps"] if s.get("run") == "make test-oldest"]
+    """On the oldest Python, too."""
+    steps = yaml.safe_load((WORKFLOWS / "test.yml").read_text())["jobs"]["oldest"]["steps"]
+    assert [step for step in steps if step.get("run") == "make test-oldest"]
+    (python,) = [step["with"]["python-version"] for step in steps if "setup-python" in str(step)]
+    assert PROJECT["requires-python"] == f">={python}"

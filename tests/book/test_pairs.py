@@ -5,11 +5,11 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import nbformat
 import pytest
-import tomllib
 import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError

@@ -26,11 +26,11 @@ import json
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomllib
 from bench import LIBRARY, ROOT, Bench, digest, meaning, top_level, write
 
 HERE = Path(__file__).resolve().parent
