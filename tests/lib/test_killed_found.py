@@ -1,6 +1,7 @@
 """The claims found here (S-2, S-3, S-4, S-9): each number of a finding, and each word that tells it."""
 
 import math
+from dataclasses import FrozenInstanceError
 
 import pytest
 import torch
@@ -48,8 +49,13 @@ def test_s4_tells_how_close_construction_and_adversary_come(norms):
     data = ib.data.orthogonal(5, norms=norms)
     verdict = ib.claims["S-4"].check(data, 0.3, 2, 3)
     built, found = verdict.constants["construction"], verdict.constants["adversary"]
-    assert f"construction comes within {format_error(abs(built - 1))} of the constant" in verdict.why
-    assert f"adversary comes within {format_error(found - 1)} from {pl_tools.STARTS} starts" in verdict.why
+    assert (
+        f"construction comes within {format_error(abs(built - 1))} of the constant" in verdict.why
+    )
+    assert (
+        f"adversary comes within {format_error(found - 1)} from {pl_tools.STARTS} starts"
+        in verdict.why
+    )
 
 
 def test_s4_below_its_constant_is_refuted_with_slack_zero():
@@ -95,8 +101,12 @@ def test_one_switch_a_pair_settles_and_two_do_not(monkeypatch, most, words):
         assert finding.slack not in (1.0, math.inf)
 
 
-@pytest.mark.parametrize("moved, least, slack", [(0, 3, 3.0), (2, 3, 0.0), (0, 0, 0.0), (1, 1, 0.0)])
-def test_own_class_pairs_that_switch_refute_and_others_are_counted(monkeypatch, moved, least, slack):
+@pytest.mark.parametrize(
+    "moved, least, slack", [(0, 3, 3.0), (2, 3, 0.0), (0, 0, 0.0), (1, 1, 0.0)]
+)
+def test_own_class_pairs_that_switch_refute_and_others_are_counted(
+    monkeypatch, moved, least, slack
+):
     run = relu_run()
     own = found_relu.own_class(run.initial, run.data)
     total = torch.full(own.shape, 9)
@@ -107,4 +117,29 @@ def test_own_class_pairs_that_switch_refute_and_others_are_counted(monkeypatch, 
     finding = found_relu._flickers(run)[0]
     assert finding.slack == slack
     assert f"own-class pairs switch {moved} times in all" in finding.why
-    assert f"in the last 60 steps every living other-class pair switches at least {least}" in finding.why
+    assert (
+        f"in the last 60 steps every living other-class pair switches at least {least}"
+        in finding.why
+    )
+
+
+# -- S-7 -------------------------------------------------------------------------------------------
+
+
+def test_s7_is_shown_on_lengths_that_all_differ_and_from_a_small_start():
+    for make, last in ((ib.claims["S-7"].instance, 1), (ib.claims["S-7"].counter, 0.02)):
+        run, initial = make()
+        assert len(set(run.data.norms.tolist())) == run.data.n == 20
+        assert float(run.data.R_max / run.data.R_min) == pytest.approx(3, abs=1e-3)
+        assert int(run.data.positive.sum()) == 13
+        assert float(initial.frobenius() / run.final.frobenius()) < 1e-3 * last
+
+
+# -- the ledger ------------------------------------------------------------------------------------
+
+
+def test_claims_and_rows_of_the_ledger_are_what_they_were_made():
+    row = ib.ledger(["F-D.1"])[0]
+    for thing, field in ((row, "verdict"), (row, "slack"), (ib.claims["F-D.1"], "statement")):
+        with pytest.raises(FrozenInstanceError):
+            setattr(thing, field, "other")

@@ -1,10 +1,14 @@
 """Statements of the leaky ReLU claims that a single changed sign or number would break."""
 
+import math
 from dataclasses import replace
 
 import pytest
+import torch
 
 import implicit_bias as ib
+from implicit_bias.claims import patterns
+from implicit_bias.claims.long_runs import long_run
 
 LEAKY = ib.leaky_relu(0.5)
 
@@ -39,3 +43,40 @@ def test_five_samples_one_of_them_twice_span_four_dimensions():
     assert data.n == 5 and data.x[0].equal(data.x[1])
     assert float(data.y[0]) == float(data.y[1])
     assert ib.claims["K-5.1"].check(net, initial, data).constants["rank"] == 4
+
+
+def test_norms_over_log_t_are_read_at_the_last_record():
+    run = trained(steps=3000)
+    verdict = ib.claims["K-4.1.a"].check(run)
+    ratio = run.final.weights.norm(dim=-1) / math.log(3000)
+    assert verdict.constants["low"] == pytest.approx(float(ratio.min()))
+    assert verdict.constants["high"] == pytest.approx(float(ratio.max()))
+
+
+def test_a_run_that_starts_in_order_is_frozen_from_its_first_record():
+    data = ib.data.orthogonal(4)
+    a = torch.tensor([0.5, 0.5, -0.5, -0.5], dtype=torch.float64)
+    net = ib.TwoLayer(torch.sign(a)[:, None] * data.y * 0.1, a, LEAKY)
+    run = ib.gradient_descent(net, data, 0.5, 20, record=range(21))
+    assert long_run(run).frozen_at() == 0
+    reversed_start = ib.TwoLayer(-net.weights, a, LEAKY)
+    run = ib.gradient_descent(reversed_start, data, 0.5, 1, record=[0])
+    assert long_run(run).frozen_at() is None
+
+
+@pytest.mark.parametrize("other", [ib.leaky_relu(0.25), ib.smoothed_leaky_relu(0.5)])
+def test_a_flow_of_another_activation_does_not_go_on_from_a_descent(rejects, other):
+    run = trained(steps=20)
+    same = ib.gradient_flow(run.final, run.data, 2.0)
+    assert len(long_run(run, same).log_step) == len(run) + len(same) - 1
+    moved = replace(same, initial=replace(same.initial, activation=other))
+    with rejects("flow", "another activation"):
+        long_run(run, moved)
+
+
+@pytest.mark.parametrize("sign, step", [(1.0, 0.0), (-1.0, math.inf)])
+def test_whether_a_start_is_in_order_takes_no_step_to_see(sign, step):
+    data = ib.data.orthogonal(4)
+    a = torch.tensor([0.5, 0.5, -0.5, -0.5], dtype=torch.float64)
+    net = ib.TwoLayer(sign * torch.sign(a)[:, None] * data.y * 0.1, a, LEAKY)
+    assert float(patterns.freezing_step(net, data, 0.5, 0)) == step
