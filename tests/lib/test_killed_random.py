@@ -2,8 +2,6 @@
 
 import math
 
-import pytest
-
 from implicit_bias import spectra
 from implicit_bias.claims import near
 
