@@ -8,6 +8,7 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import clocks
 from implicit_bias.claims.at_point import KKT_TOLERANCE, AtPoint
+from implicit_bias.claims.common import limit, neurons
 
 LEAKY = ib.leaky_relu(0.5)
 
@@ -67,3 +68,20 @@ def test_the_error_of_a_record_names_its_first_and_its_last_step(record):
     seen = rf"^record: expected steps between 0 and 5, got \[{record[0]}, {record[-1]}\]$"
     with pytest.raises(ValueError, match=seen):
         ib.gradient_descent(net, data, 1.0, 5, record=record)
+
+
+def test_a_limit_names_the_last_time_of_its_clock():
+    clock = torch.tensor([1.0, 10.0, 50.0, 200.0, 300.0], dtype=torch.float64)
+    finding, _ = limit(clock, 1 / clock, "the error", "s", law=1.0)
+    assert f"the error is {1 / 300:.2e} at s = 300, falling like s^-1.000" in finding.why
+    assert finding.worst == "s = 300" and finding.constants["s"] == 300
+    finding, _ = limit(clock, 0 * clock, "the error", "s", law=1.0)
+    assert "at s = 300, zero to rounding" in finding.why
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (3, 2)])
+def test_rows_of_each_sign_of_a_batch_whose_members_have_their_own_second_layer(batch):
+    weights = torch.arange(24.0).reshape(4, 6).expand(*batch, 4, 6)
+    a = torch.tensor([0.5, -0.5, 0.5, -0.5]).expand(*batch, 4)
+    v, u = neurons(ib.TwoLayer(weights.clone(), a.clone(), LEAKY))
+    assert v.equal(weights[..., [0, 2], :].to(v)) and u.equal(weights[..., [1, 3], :].to(u))

@@ -8,7 +8,7 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias._format import format_error
-from implicit_bias.claims import found_leaky, found_relu, pl_tools
+from implicit_bias.claims import found_leaky, found_relu, instances, pl_tools
 
 LEAKY = ib.leaky_relu(0.5)
 f64 = torch.float64
@@ -143,3 +143,15 @@ def test_claims_and_rows_of_the_ledger_are_what_they_were_made():
     for thing, field in ((row, "verdict"), (row, "slack"), (ib.claims["F-D.1"], "statement")):
         with pytest.raises(FrozenInstanceError):
             setattr(thing, field, "other")
+
+
+# -- the instances of controls ---------------------------------------------------------------------
+
+
+def test_the_instances_are_what_they_say():
+    assert instances.within().n == instances.beyond().n == 10
+    assert instances.within().ambient_dim == 2_000_000
+    net, data = instances.kkt_heavy()
+    assert data.n == 10 and bool(data.positive.all())
+    apart = ~torch.eye(10, dtype=torch.bool)
+    assert bool((data.gram[apart] < 0).all())

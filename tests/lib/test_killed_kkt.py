@@ -6,6 +6,7 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import instances, optimum
 from implicit_bias.claims.at_point import AtPoint
+from implicit_bias.claims.common import neurons
 from implicit_bias.claims.kkt_items import (
     convex_optimum,
     global_optimum,
@@ -60,3 +61,37 @@ def test_the_room_of_a_batch_of_data_sets_is_that_of_its_members():
     lam = torch.rand(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     members = torch.stack([optimum.room(data, row, 0.4) for data, row in zip(sets, lam)])
     torch.testing.assert_close(optimum.room(both, lam, 0.4), members)
+
+
+@pytest.mark.parametrize("name, power", [("weights", 1), ("a", -1), ("x", -1)])
+def test_multipliers_of_a_network_that_fits_not_all_samples_are_those_of_its_weights(name, power):
+    """``W ≈ Σ λ_i y_i ∇f_i``: they grow with W, and fall as a or the samples grow."""
+    data = ib.data.gaussian(4, 6, seed=0, space="full")
+    net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=1)
+    assert float(ib.measures.margins(net, data).min()) < 0
+    lam = ib.kkt_residual(net, data).lam
+    weights, a, x = net.weights, net.a, data.x
+    weights, a, x = (
+        64 * part if key == name else part
+        for key, part in (("weights", weights), ("a", a), ("x", x))
+    )
+    moved = ib.kkt_residual(ib.TwoLayer(weights, a, net.activation), ib.Dataset(x, data.y)).lam
+    assert float(lam.max()) > 0
+    torch.testing.assert_close(moved, 64.0**power * lam)
+
+
+@pytest.mark.parametrize("id", [f"F-3.2.{item}" for item in range(1, 8)] + ["S-1"])
+def test_members_of_a_batch_may_have_their_neurons_in_another_order(id):
+    data = ib.data.orthogonal(3)
+    net = ib.kkt_point(data, 2, 2, 0.5).net
+    other = [2, 0, 3, 1]
+    weights = torch.stack([net.weights, net.weights[other]])
+    both = ib.TwoLayer(weights, torch.stack([net.a, net.a[other]]), net.activation)
+    verdict = ib.claims[id].check(both, data)
+    assert verdict.verdict == ib.claims[id].check(net, data).verdict == "holds"
+
+
+def test_members_of_a_batch_have_as_many_neurons_of_each_sign(rejects):
+    a = torch.tensor([[0.5, 0.5, -0.5, -0.5], [0.5, -0.5, -0.5, -0.5]])
+    with rejects("a", "positive neurons"):
+        neurons(ib.TwoLayer(torch.ones(2, 4, 3), a, ib.leaky_relu(0.5)))

@@ -45,9 +45,19 @@ def leak_of(net: TwoLayer) -> float | Tensor:
 
 
 def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:
-    """Positive rows ``v_j`` (..., m1, d) and negative rows ``u_j`` (..., m2, d)."""
-    positive = net.a > 0 if net.a.ndim == 1 else (net.a > 0)[(0,) * (net.a.ndim - 1)]
-    return net.weights[..., positive, :], net.weights[..., ~positive, :]
+    """Positive rows ``v_j`` (..., m1, d) and negative rows ``u_j`` (..., m2, d), each member of a
+    batch by its own signs.
+
+    Raises
+    ------
+    ValueError
+        If members of a batch have different numbers of positive neurons.
+    """
+    order = torch.argsort(net.a < 0, dim=-1, stable=True)
+    batch = torch.broadcast_shapes(order.shape[:-1], net.weights.shape[:-2])
+    weights = net.weights.expand(*batch, net.m, net.d)
+    rows = weights.gather(-2, order.unsqueeze(-1).expand_as(weights))
+    return rows[..., : net.m_pos, :], rows[..., net.m_pos :, :]
 
 
 def fitted_rate(clock: Tensor, error: Tensor) -> float:
