@@ -179,9 +179,10 @@ def known(entry: dict | None, source: str, tests: str) -> bool:
 
 
 def try_module(
-    bench: Bench, module: str, tests: list[str], size: int, results: dict[str, dict]
+    bench: Bench, module: str, rounds: list[list[str]], size: int, results: dict[str, dict]
 ) -> None:
-    concerned = digest(*(ROOT / "tests/lib" / test for test in tests))
+    """Let the mutants of a module meet the test files of one round after the other."""
+    concerned = digest(*(ROOT / "tests/lib" / test for tests in rounds for test in tests))
     skip = equivalents()
     open_ones = [
         mutant
@@ -189,12 +190,9 @@ def try_module(
         if mutant.key not in skip
         and not known(results.get(mutant.key), state(mutant), concerned)
     ]
-    if not open_ones:
-        return
-    bench.baseline(tests)
     for mutant in open_ones:
         start = time.monotonic()
-        outcome, by = bench.trial(module, mutant.number, mutated(mutant), tests)
+        outcome, by = meet(bench, mutant, rounds)
         results[mutant.key] = {
             "module": module,
             "operator": mutant.operator,
@@ -208,6 +206,16 @@ def try_module(
         seconds = time.monotonic() - start
         print(f"{outcome:8} {seconds:4.0f} s  {mutant.key}  <- {by}", flush=True)
         save(module, results)
+
+
+def meet(bench: Bench, mutant: Mutant, rounds: list[list[str]]) -> tuple[str, str]:
+    text = mutated(mutant)
+    for tests in rounds:
+        bench.baseline(tests)
+        outcome, by = bench.trial(mutant.module, mutant.number, text, tests)
+        if outcome == "killed":
+            break
+    return outcome, by
 
 
 def standing(results: dict[str, dict]) -> dict[str, dict]:
@@ -263,7 +271,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             bench = Bench(Path(folder))
             for module in chosen:
-                try_module(bench, module, pinned + table[module], args.each, results)
+                try_module(bench, module, [pinned, table[module]], args.each, results)
     results = standing(load())
     return int(report(results) < SCORE)
 
