@@ -229,11 +229,26 @@ def test_checks_hold_on_a_run_and_its_start(equal):
     assert narrow.verdict == "vacuous" and narrow.conclusion == "holds" and "width" in narrow.why
 
 
-def test_another_start_predicts_another_end(equal):
-    run, _ = equal
-    stranger = ib.TwoLayer.init(run.data, 120, 120, ib.relu(), 1e-3, output="1/m", seed=6)
+def test_a_flow_from_elsewhere_is_refused(equal, rejects):
+    descent, flow = equal
+    stranger = ib.TwoLayer.init(descent.data, 120, 120, ib.relu(), 1e-3, output="1/m", seed=6)
+    other = ib.gradient_descent(stranger, descent.data, 360.0, 50, record=[0, 50])
     for id in IDS:
-        assert ib.claims[id].check(run, stranger).conclusion == "fails"
+        with rejects("flow", "starts where the descent ended"):
+            ib.claims[id].check(other, flow)
+
+
+def test_the_flow_alone_has_another_start(equal):
+    # Neurons of the other class sleep there: the limit is the same, and the pattern was final before.
+    _, flow = equal
+    assert [ib.claims[id].check(flow).verdict for id in ("K-F.2", "K-F.3.k", "S-7")] == ["holds"] * 3
+
+
+def test_descent_may_go_on(equal):
+    descent, _ = equal
+    more = ib.gradient_descent(descent.final, descent.data, 360.0, 20_000, record=[0, 5, 1000, 5000, 20_000])
+    verdict = ib.claims["K-F.2"].check(descent, more)
+    assert verdict.verdict == "holds" and 0 < verdict.constants["settled at"] <= 50
 
 
 @pytest.mark.parametrize("wrong", [1.02, 0.98])
@@ -277,8 +292,41 @@ def test_slopes_stay_within_what_the_proof_allows(step, norms):
 def test_one_class_only():
     run, begin = runs.train(ib.data.orthogonal(6, positive=6), 200, seed=1, until=60.0)
     verdict = ib.claims["S-7"].check(run, begin)
-    assert verdict.verdict == "holds" and math.isnan(verdict.constants["target W₋₁"])
+    assert verdict.verdict == "vacuous" and "both classes" in verdict.why
+    assert verdict.conclusion == "holds" and math.isnan(verdict.constants["target W₋₁"])
     assert ib.claims["K-F.3"].check(run, begin).verdict == "vacuous"
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_exponential_loss_is_not_theirs(id):
+    lot, net = start(n=6, m=30, seed=2)
+    verdict = ib.claims[id].check(ib.gradient_descent(net, lot, 1.0, 3000, "exponential", record=[0, 1000, 3000]))
+    assert verdict.verdict == "vacuous" and not bool(named(verdict, "loss").holds)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_a_preactivation_at_its_kink_was_not_drawn(id):
+    lot, net = start(n=6, m=30, seed=2)
+    weights = net.weights.clone()
+    weights[3] -= (weights[3] @ lot.x[2]) * lot.x[2]
+    assert float(weights[3] @ lot.x[2]) == 0
+    at = ib.TwoLayer(weights, net.a, net.activation)
+    verdict = ib.claims[id].check(ib.gradient_descent(at, lot, 45.0, 3000, record=[0, 1000, 3000]))
+    assert verdict.verdict == "vacuous" and not bool(named(verdict, "start").holds)
+
+
+@pytest.mark.parametrize("id", IDS)
+def test_zero_samples_are_refused(id, rejects):
+    lot, net = start(n=4, m=5)
+    x = lot.x.clone()
+    x[1] = 0
+    run = ib.gradient_descent(net, ib.Dataset(x, lot.y), 1.0, 30)
+    with rejects("data", "zero sample"):
+        ib.claims[id].check(run)
+
+
+def named(verdict, name):
+    return next(h for h in verdict.hypotheses if h.name == name)
 
 
 def test_dependent_samples_get_a_verdict():

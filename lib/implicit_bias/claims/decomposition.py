@@ -89,8 +89,9 @@ def _twins() -> tuple[TwoLayer, TwoLayer, Dataset]:
 def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
     """K-5.1 for any two networks: whether ``W - W(0)`` is a combination of the samples, and in one way only.
 
-    Descent on these data from ``initial`` always passes. Weight decay, Adam and sign descent leave the span, and the
-    verdict says by how much. Where the samples span all dimensions, or nothing has moved, the claim says nothing.
+    Descent on these data from ``initial`` always passes. Weight decay, Adam and sign descent leave the span: ``net``
+    did then not come from ``initial`` by descent, and the verdict says by how much the conclusion fails. Where the
+    samples span all dimensions, or nothing has moved, the claim says nothing.
     """
     if net.weights.shape[-2:] != initial.weights.shape[-2:]:
         fail("initial", f"weights of shape {tuple(net.weights.shape[-2:])}", tuple(initial.weights.shape[-2:]))
@@ -106,9 +107,10 @@ def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
         numbers = {**finding.constants, "rank": float(torch.linalg.matrix_rank(data.x).min())}
         why = f"ρ is not unique: {data.n} samples span {numbers['rank']:.0f} dimensions."
         return decide("K-5.1", Finding(0.0, why, "", numbers), (unique,))
+    trained = _fact("trained", "W comes from W(0) by descent on these data", finding.true)
     silent = "the samples span all dimensions." if data.n >= data.ambient_dim else ""
     silent = silent or ("nothing has moved." if not bool((moved > 0).any()) and finding.true else "")
-    return decide("K-5.1", replace(finding, says_nothing=silent), (unique,))
+    return decide("K-5.1", replace(finding, says_nothing=silent), (unique, trained))
 
 
 # -- K-5.2 -----------------------------------------------------------------------------------------------------------

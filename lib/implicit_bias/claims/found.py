@@ -249,6 +249,7 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
     random data below it.
 
     Holds when the two agree to 10⁻⁹ and none of ``trials`` random data sets at 0.999 of the prediction has lost a sign.
+    A ``predicted`` p that does not solve the equation is not what S-5 predicts.
     """
     points, trials = break_points(gamma, kappa, n), positive_int(trials, "trials")
     if predicted is not None:
@@ -261,6 +262,7 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
         torch.tensor(points.zero if points.zero == points.zero else math.inf),
         torch.tensor(predicted * (n - 1)),
     )
+    hypotheses = (positive_multipliers, _solves(predicted, gamma, kappa, n))
     stream = torch.Generator().manual_seed(0)
     lost = int(
         (candidate_signs(_random_data(n, 0.999 * min(predicted, measured), trials, stream), gamma, kappa) <= 0).sum()
@@ -276,10 +278,18 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
         return decide(
             "S-5",
             Finding(0.0, f"{lost} of {trials} random data sets lost a sign earlier.", "", constants),
-            (positive_multipliers,),
+            hypotheses,
         )
     past = constants["past the hypothesis"]
     why = f"predicted p = {predicted:.6f}, measured {measured:.6f} (difference {{error}}); {past:.1f} times past H-3.2."
     why = f"{why} At 0.999 of it none of {trials} random data sets has lost a sign."
     finding = equality(error, why, tolerance=1e-9, **constants)
-    return decide("S-5", finding, (positive_multipliers,))
+    return decide("S-5", finding, hypotheses)
+
+
+def _solves(p: float, gamma: float, kappa: float, n: int) -> Hypothesis:
+    """That ``p`` is a root of S-5's equation, to a relative 10⁻⁹ of its right side."""
+    N, lean = n - 1, gamma * (kappa + gamma**2)
+    left = N * gamma * (1 + kappa) * p**2 + (N * (1 - gamma**2) + (N - 1) * lean) * p
+    off = torch.tensor(abs(left / lean - 1), dtype=torch.float64)
+    return Hypothesis("root", "p solves the equation of S-5", torch.full_like(off, 1e-9), off)

@@ -10,9 +10,10 @@ from ..data import orthogonal
 from ..dynamics import gradient_descent, gradient_flow
 from ..hypotheses import _delta
 from ..network import TwoLayer, leaky_relu
-from ..trajectory import DESCENT, FLOW, Trajectory
-from .orthogonal_runs import chance, rank_finding, reached, setting, train
+from ..trajectory import Trajectory
+from .orthogonal_runs import EITHER, chance, rank_finding, reached, setting, train
 from .registry import register
+from .relu_tools import both_classes
 from .verdict import Verdict, decide
 
 __all__ = ["any_norms"]
@@ -26,17 +27,18 @@ def _data():
 
 
 @cache
-def _uneven() -> tuple[Trajectory, TwoLayer]:
+def _uneven() -> tuple[Trajectory, Trajectory]:
     return train(_data(), 300, seed=2)
 
 
 @cache
-def _leaky() -> tuple[Trajectory, TwoLayer]:
+def _leaky() -> tuple[Trajectory, Trajectory]:
     """The same data and a leak: sleeping neurons are pushed as well, all come to agree, and the rank falls to 1."""
     data = _data()
     initial = TwoLayer.init(data, 60, 60, leaky_relu(0.3), 1e-3, output="1/m", seed=2)
     descent = gradient_descent(initial, data, 100.0, 200, record=[0, 200])
-    return gradient_flow(descent.final, data, 200.0, record=[20.0, 40.0, 70.0, 100.0, 130.0, 160.0, 200.0]), initial
+    flow = gradient_flow(descent.final, data, 200.0, record=[20.0, 40.0, 70.0, 100.0, 130.0, 160.0, 200.0])
+    return descent, flow
 
 
 @register(
@@ -49,13 +51,14 @@ def _leaky() -> tuple[Trajectory, TwoLayer]:
     positive=_uneven,
     negative=_leaky,
     status="proved here",
-    rules={"run": (DESCENT, FLOW)},
+    rules=EITHER,
 )
-def any_norms(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
-    """S-7 on a run: the stable ranks reached against the limits at the norms and classes of its data, within what
-    chance does at this width with probability 1 - δ.
+def any_norms(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.01) -> Verdict:
+    """S-7 on a run, and on the ``flow`` (or descent) that goes on from it: the stable ranks reached against the limits
+    at the norms and classes of its data, within what chance does at this width with probability 1 - δ.
     """
     _delta(delta)
-    data, initial = run.data, run.initial if initial is None else initial
-    finding, short = rank_finding(reached(run, initial), *chance(data, initial.m_pos, delta))
-    return decide("S-7", finding, setting(initial, data), unsettled=short)
+    data, initial = run.data, run.initial
+    finding, short = rank_finding(reached(run, flow), *chance(data, initial.m_pos, delta))
+    known = (*setting(initial, data, run.loss), both_classes(data))
+    return decide("S-7", finding, known, unsettled=short)

@@ -19,7 +19,7 @@ from ..measures import networks
 from ..network import TwoLayer
 from ..trajectory import FLOW, Trajectory
 
-__all__ = ["KINK", "LongRun", "at_kink", "disorder", "long_run", "ordered", "right"]
+__all__ = ["KINK", "LongRun", "at_kink", "disorder", "goes_on", "long_run", "ordered", "right"]
 
 KINK = 1e-6
 """Preactivations smaller than this, relative to the largest of their sample, count as sitting at their kink: they have
@@ -99,7 +99,9 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
     clock = run.log_time if run.step is None else run.step.double().log()
     parts = [(networks(run).weights, run.log_loss, run.margins)]
     if flow is not None:
-        _goes_on(run, flow)
+        if flow.rule != FLOW or run.step is None:
+            fail("flow", "a run of gradient_flow after one of gradient_descent", f"{flow.rule} after {run.rule}")
+        goes_on(run, flow)
         parts.append((networks(flow).weights[1:], flow.log_loss[1:], flow.margins[1:]))
         clock = torch.cat([clock, torch.logaddexp(clock[-1], flow.log_time[1:] - math.log(step))])
     weights, log_loss, margins = (torch.cat(pieces) for pieces in zip(*parts))
@@ -107,10 +109,9 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
     return LongRun(run.data, run.initial, nets, clock, log_loss, margins, step, run.loss)
 
 
-def _goes_on(run: Trajectory, flow: Trajectory) -> None:
-    """Refuse a flow that is not the continuation of ``run``."""
-    if flow.rule != FLOW or run.step is None:
-        fail("flow", "a run of gradient_flow after one of gradient_descent", f"{flow.rule} after {run.rule}")
+def goes_on(run: Trajectory, flow: Trajectory) -> None:
+    """Refuse a ``flow`` that is not the continuation of ``run``: same data, loss and network, starting where it ended.
+    """
     if flow.loss.name != run.loss.name:
         fail("flow", f"a run on the {run.loss.name} loss, like the descent", f"one on the {flow.loss.name} loss")
     same = torch.equal(flow.data.x, run.data.x) and torch.equal(flow.data.y, run.data.y)

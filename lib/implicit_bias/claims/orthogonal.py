@@ -1,7 +1,6 @@
 r"""Kou, Chen & Gu, Appendix F: ReLU on orthogonal samples. The signs at the start decide the end; the stable rank is 2.
 
-Each check takes a run, of descent or flow, and, where the run goes on from an earlier one, the network that one
-started from.
+Each check takes a run, of descent or flow, and perhaps another that goes on where it ended.
 """
 
 from __future__ import annotations
@@ -16,9 +15,10 @@ from ..dynamics import gradient_descent
 from ..hypotheses import _delta
 from ..measures import activation_pattern, rho
 from ..network import TwoLayer, relu
-from ..trajectory import DESCENT, FLOW, Trajectory
+from ..trajectory import Trajectory
 from .orthogonal_runs import (
     ARRIVED,
+    EITHER,
     balanced,
     equal_chance,
     equal_norms,
@@ -39,7 +39,7 @@ __all__ = ["pattern_is_read_off", "rank_two", "sharper_rank"]
 
 
 @cache
-def _equal() -> tuple[Trajectory, TwoLayer]:
+def _equal() -> tuple[Trajectory, Trajectory]:
     """Ten samples of each class, all of length 1, and a width that meets K-A.2 at δ = 0.01."""
     return train(orthogonal(20), 500, seed=1)
 
@@ -53,7 +53,7 @@ def _descent() -> tuple[Trajectory]:
 
 
 @cache
-def _waking() -> tuple[Trajectory, TwoLayer]:
+def _waking() -> tuple[Trajectory, Trajectory]:
     """Samples that lean towards their own class: sleeping neurons wake, and nothing can be read off the start."""
     return train(correlated(6, p=0.3, signs="agree"), 30, seed=1, until=60.0)
 
@@ -67,16 +67,18 @@ def _waking() -> tuple[Trajectory, TwoLayer]:
     chapter="orthogonal",
     positive=_descent,
     negative=_waking,
-    rules={"run": (DESCENT, FLOW)},
+    rules=EITHER,
 )
-def pattern_is_read_off(run: Trajectory, initial: TwoLayer | None = None) -> Verdict:
-    """K-F.2 on a run: the pattern predicted at ``initial`` against every later one, the ρ that must stand still, and
-    the slopes of the others in log t. ``constants`` holds the step after which the pattern was final (to the records'
-    accuracy) and, for descent from ``initial``, the C of ``T = C nm/(η R_min²)``.
+def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
+    """K-F.2 on a run, and on the ``flow`` (or descent) that goes on from it: the pattern predicted at the start against
+    every later one, the ρ that must stand still, and the slopes of the others in log t. ``constants`` holds the step of
+    ``run`` after which the pattern was final (to the records' accuracy) and the C of ``T = C nm/(η R_min²)``.
     """
-    data, initial = run.data, run.initial if initial is None else initial
+    data, initial, end = run.data, run.initial, run if flow is None else flow
+    found, known = reached(run, flow), setting(run.initial, run.data, run.loss)
     predicted = final_pattern(initial, data)
-    wrong = torch.stack([activation_pattern(run.net(k), data) != predicted for k in range(len(run))])
+    nets = [part.net(k) for part in (run, *([] if flow is None else [flow])) for k in range(len(part))]
+    wrong = torch.stack([activation_pattern(net, data) != predicted for net in nets])
     own, count = own_class(initial, data), wrong.reshape(len(run), -1).sum(1)
     settled = int((count > 0).nonzero().max()) + 1 if bool((count > 0).any()) else 0
     numbers = {"wrong": float(count[-1]), "settled at": float("nan")}
@@ -85,19 +87,19 @@ def pattern_is_read_off(run: Trajectory, initial: TwoLayer | None = None) -> Ver
     early = "Neurons of the other class are still awake." if draining else ""
     if int(count[-1]):
         finding = Finding(0.0, f"{int(count[-1])} of {wrong[-1].numel()} pairs are not as predicted.", "", numbers)
-        return decide("K-F.2", finding, setting(initial, data), unsettled=early)
-    if run.step is not None:
+        return decide("K-F.2", finding, known, unsettled=early)
+    if run.step is not None and settled < len(run):
         step = numbers["settled at"] = float(run.step[settled])
         reach = torch.as_tensor(run.step_size).double() * data.R_min.double() ** 2
         numbers["C"] = float((step * reach).max()) / (data.n * initial.m_pos)
     if not bool((torch.linalg.matrix_rank(data.gram, hermitian=True) == data.n).all()):
         finding = Finding(0.0, "ρ is not unique: the samples are linearly dependent.", "", numbers)
-        return decide("K-F.2", finding, setting(initial, data))
-    moved, before = rho(run.final, initial, data), rho(run.net(settled), initial, data)
+        return decide("K-F.2", finding, known)
+    moved, before = rho(end.final, initial, data), rho(nets[settled], initial, data)
     asleep = own & ~predicted
     still = torch.where(own, torch.where(asleep, moved, torch.zeros_like(moved)), moved - before).abs().max()
     numbers["still"] = float(still / moved.abs().max().clamp_min(1e-300))
-    arrival, short = reached(run, initial).arrival()
+    arrival, short = found.arrival()
     counts = predicted.sum(-2)
     numbers |= {
         "least |S_i|/m": float(counts.min()) / initial.m_pos,
@@ -107,17 +109,17 @@ def pattern_is_read_off(run: Trajectory, initial: TwoLayer | None = None) -> Ver
     why = f"all {wrong[-1].numel()} pairs end as predicted; the ρ that should stand still move by "
     why += f"{format_error(numbers['still'])}; {arrival.why}."
     finding = Finding(arrival.slack if standing else 0.0, why, "", numbers)
-    return decide("K-F.2", finding, setting(initial, data), unsettled=short)
+    return decide("K-F.2", finding, known, unsettled=short)
 
 
 # -- K-F.3 --------
 
 
 @cache
-def _uneven() -> tuple[Trajectory, TwoLayer]:
+def _uneven() -> tuple[Trajectory, Trajectory]:
     """As the positive control, with lengths from 1 to 10 in either class."""
     norms = torch.logspace(0, 1, 10, dtype=torch.float64).repeat(2)
-    return train(orthogonal(20, norms=norms), 200, seed=1)
+    return train(orthogonal(20, norms=norms), 500, seed=1)
 
 
 @register(
@@ -129,27 +131,28 @@ def _uneven() -> tuple[Trajectory, TwoLayer]:
     chapter="orthogonal",
     positive=_equal,
     negative=_uneven,
-    rules={"run": (DESCENT, FLOW)},
+    rules=EITHER,
 )
-def rank_two(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
-    """K-F.3 on a run. Its o(1), left open in the paper, is ``2/(k+1)`` plus what chance does at this width with
-    probability 1 - δ (:func:`implicit_bias.claims.orthogonal_tools.class_law`), k = n/2.
+def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.01) -> Verdict:
+    """K-F.3 on a run, and on the ``flow`` (or descent) that goes on from it. Its o(1), left open in the
+    paper, is ``2/(k+1)`` plus what chance does at this width with probability 1 - δ
+    (:func:`implicit_bias.claims.orthogonal_tools.class_law`), k = n/2.
     """
     _delta(delta)
-    data, initial = run.data, run.initial if initial is None else initial
-    found = reached(run, initial)
+    data, initial = run.data, run.initial
+    found = reached(run, flow)
     limits, spread = equal_chance(data, initial.m_pos, delta)
     small = [abs(2 - limit) + part for limit, part in zip(limits[:2], spread)]
     # The bracket, as a centre and a radius.
     low, high = 16 / 9 - spread[2], 9 + spread[2]
     claimed = f"2 ± {max(small):.3f} and {low:.3f} to {high:.3f}"
     finding, short = rank_finding(found, [2.0, 2.0, (low + high) / 2], [*small, (high - low) / 2], claimed)
-    known = (*setting(initial, data), equal_norms(data), balanced(data), width(initial, data, delta))
+    known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data), width(initial, data, delta))
     return decide("K-F.3", finding, known, unsettled=short)
 
 
 @cache
-def _lopsided() -> tuple[Trajectory, TwoLayer]:
+def _lopsided() -> tuple[Trajectory, Trajectory]:
     """Fifteen samples of one class, five of the other."""
     return train(orthogonal(20, positive=15), 200, seed=1)
 
@@ -164,14 +167,14 @@ def _lopsided() -> tuple[Trajectory, TwoLayer]:
     positive=_equal,
     negative=_lopsided,
     status="proved here",
-    rules={"run": (DESCENT, FLOW)},
+    rules=EITHER,
 )
-def sharper_rank(run: Trajectory, initial: TwoLayer | None = None, delta: float = 0.01) -> Verdict:
+def sharper_rank(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.01) -> Verdict:
     """K-F.3.k on a run, k = n/2: the stable ranks reached against ``2k/(k+1)`` and ``4k/(k+1)``, within what chance
     does at this width with probability 1 - δ: a standard deviation of ``2 √(k(k-1)/((k+1)³m))`` for a class.
     """
     _delta(delta)
-    data, initial = run.data, run.initial if initial is None else initial
-    finding, short = rank_finding(reached(run, initial), *equal_chance(data, initial.m_pos, delta))
-    known = (*setting(initial, data), equal_norms(data), balanced(data))
+    data, initial = run.data, run.initial
+    finding, short = rank_finding(reached(run, flow), *equal_chance(data, initial.m_pos, delta))
+    known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data))
     return decide("K-F.3.k", finding, known, unsettled=short)

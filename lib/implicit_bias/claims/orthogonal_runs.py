@@ -1,7 +1,7 @@
 r"""Runs on orthogonal samples against the limit that their start predicts (K-F.2, K-F.3, S-7).
 
-A run may go on from an earlier one: only the signs at the start of the first count. Limits are read off the slope in
-``log t`` between the last two records, which forgets the start at the rate 1/t, where ``ρ/log t`` itself needs
+A second run may go on where the first ended: only the signs at the start of the first count. Limits are read off the
+slope in ``log t`` between the last two records, which forgets the start at the rate 1/t, where ``ρ/log t`` itself needs
 astronomical times; and the slope is held against what the proof says may be missing at that time.
 """
 
@@ -17,14 +17,17 @@ from .._checks import fail
 from ..data import Dataset, orthogonal
 from ..dynamics import gradient_descent, gradient_flow
 from ..hypotheses import Hypothesis, _make
+from ..losses import LOGISTIC, Loss
 from ..measures import activation_pattern
 from ..network import TwoLayer, relu
-from ..trajectory import Trajectory
+from ..trajectory import DESCENT, FLOW, Trajectory
 from .common import _fact
+from .long_runs import goes_on
 from .orthogonal_tools import class_law, final_pattern, limit_network, ranks, squares_awake, whole_spread
 from .verdict import Finding
 
 __all__ = [
+    "EITHER",
     "Reached",
     "balanced",
     "chance",
@@ -37,6 +40,9 @@ __all__ = [
     "width",
 ]
 
+EITHER = {name: (DESCENT, FLOW) for name in ("run", "flow")}
+"""Both arguments of a check may be runs of either rule."""
+
 NAMES = ("W₊₁", "W₋₁", "W")
 
 ARRIVED = 1e-9
@@ -46,14 +52,21 @@ ARRIVED = 1e-9
 # -- the hypotheses --------
 
 
-def setting(initial: TwoLayer, data: Dataset) -> tuple[Hypothesis, ...]:
-    """p = 0 (to rounding), ReLU, K's second layer, and for every sample some neuron of its class awake on it."""
+def setting(initial: TwoLayer, data: Dataset, loss: Loss = LOGISTIC) -> tuple[Hypothesis, ...]:
+    """p = 0 (to rounding), ReLU, K's second layer, logistic loss, a start with no preactivation at its kink, and for
+    every sample some neuron of its class awake on it.
+
+    A preactivation that is exactly 0 has probability 0: a start that has one, like the zero network, was not drawn.
+    """
     counts = final_pattern(initial, data).sum(-2)
+    drawn = bool((initial.preactivations(data.x) != 0).all())
     k_layer = initial.m_pos == initial.m_neg and bool(((initial.a.abs() * initial.m_pos - 1).abs() < 1e-6).all())
     return (
         _fact("orthogonal", "p = 0, to rounding", bool((data.p <= 1e-12 * data.R_min**2).all())),
         _fact("activation", "ReLU", initial.activation.name == "relu"),
         _fact("second layer", "a_j = ±1/m, m of each sign", k_layer),
+        _fact("loss", "logistic", loss.name == LOGISTIC.name),
+        _fact("start", "no ⟨w_j(0), x_i⟩ is 0", drawn),
         _make("awake", "every S_i(0) has a neuron", counts.amin(-1).double(), 1.0),
     )
 
@@ -137,15 +150,26 @@ def _remainder(run: Trajectory, initial: TwoLayer, log_time: Tensor, first: int,
     return torch.where(squares > 0, off, torch.zeros_like(off))
 
 
-def reached(run: Trajectory, initial: TwoLayer | None = None) -> Reached:
-    """Compare a run with the limit that the signs of ``initial`` (default: its own start) predict.
+def _samples_point_somewhere(data: Dataset) -> None:
+    if bool((data.norms <= 0).any()):
+        fail("data", "samples other than 0", "a zero sample")
+
+
+def reached(run: Trajectory, flow: Trajectory | None = None) -> Reached:
+    """Compare the end of a run, or of the ``flow`` that goes on from it, with the limit that the signs at the start of
+    ``run`` predict.
 
     Raises
     ------
     ValueError
-        If the run has fewer than two records after its start.
+        If a sample is zero, ``flow`` does not start where ``run`` ends, or there are fewer than two records after the
+        start.
     """
-    initial = run.initial if initial is None else initial
+    _samples_point_somewhere(run.data)
+    initial = run.initial
+    if flow is not None:
+        goes_on(run, flow)
+        run = flow
     limit, log_time = limit_network(initial, run.data), _log_time(run)
     usable = torch.isfinite(log_time).reshape(len(run), -1).all(1).nonzero().flatten().tolist()
     if len(usable) < 2:
@@ -170,8 +194,8 @@ def reached(run: Trajectory, initial: TwoLayer | None = None) -> Reached:
 
 def train(
     data: Dataset, m: int, scale: float = 1e-3, seed: int = 0, until: float = 1000.0
-) -> tuple[Trajectory, TwoLayer]:
-    """A run as the chapter makes it: 50 large steps of descent, then flow to ``log(1/L) = until``; and its start.
+) -> tuple[Trajectory, Trajectory]:
+    """A run as the chapter makes it: 50 large steps of descent, then flow to ``log(1/L) = until``.
 
     The step is ``nm/(4 R_max²)``, a quarter of what H-K4.3 allows at C = 1. Few records: each costs an eigensolve.
     """
@@ -180,7 +204,8 @@ def train(
     descent = gradient_descent(initial, data, step, 50, record=[0, 50])
     clock = -float(descent.log_loss[-1])
     gains = torch.logspace(0, math.log10(max(until - clock, 2.0)), 6, dtype=torch.float64)
-    return gradient_flow(descent.final, data, until, record=(clock + gains).tolist()[:-1] + [until]), initial
+    times = (clock + gains).tolist()[:-1] + [until]
+    return descent, gradient_flow(descent.final, data, until, record=times)
 
 
 # -- stable ranks against their limits --------
@@ -224,8 +249,7 @@ def chance(data: Dataset, m: int, delta: float) -> tuple[list[float], list[float
     """
     if data.x.ndim > 2:
         fail("data", "one data set", f"a batch {tuple(data.x.shape[:-2])}")
-    if bool((data.norms <= 0).any()):
-        fail("data", "samples other than 0", "a zero sample")
+    _samples_point_somewhere(data)
     laws = [class_law(data.norms[mask], m) if mask.any() else None for mask in (data.positive, ~data.positive)]
     targets = [law.rank if law else math.nan for law in laws]
     reach = [law.reach(delta / 3) if law else math.nan for law in laws]

@@ -77,7 +77,7 @@ def _wide() -> tuple[Trajectory]:
 def _turned_away() -> tuple[Trajectory]:
     """A short sample whose own neurons are pushed away from it by a long one of the other class."""
     data = samples.correlated(2, p=2.0, signs="oppose", norms=[1.0, 3.0])
-    net = TwoLayer.init(data, 20, 20, relu(), 0.005, output="1/m", seed=0)
+    net = TwoLayer.init(data, 20, 20, relu(), 0.002, output="1/m", seed=0)
     return (gradient_descent(net, data, 0.1, 1000, record=log_spaced(1000, 100)),)
 
 
