@@ -33,7 +33,8 @@ def printed_invariant_fails(
     """S-10: whether an instance refutes F-E.10 as printed. Its hypotheses, with H for max(1,H), must hold, and the
     exponential loss ratio after one step exceed ρ; the slack is that ratio over ρ.
 
-    A step that F-E.10 allows as corrected refutes nothing, so it must be a larger one.
+    A step that F-E.10 allows as corrected refutes nothing, so it must be a larger one. An instance that stays below ρ
+    decides nothing: others may not.
     """
     alpha, H = torch.as_tensor(step_size, dtype=torch.float64), smoothness(net.activation)
     hypotheses, after, log_rho = invariant_parts(net, data, alpha, rho, c, "logistic", H)
@@ -42,4 +43,5 @@ def printed_invariant_fails(
     ratio, bound = float(after.max().exp()), float(log_rho.max().exp())
     why = f"one step takes the exponential loss ratio to {ratio:.5g}; ρ is {bound:.5g}."
     finding = Finding(float((after - log_rho).exp()), why, "", {"ratio": ratio, "ρ": bound})
-    return decide("S-10", finding, (*hypotheses, past))
+    silent = "" if finding.true else "This instance is no counterexample:"
+    return decide("S-10", finding, (*hypotheses, past), unsettled=silent)

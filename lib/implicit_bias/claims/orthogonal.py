@@ -79,7 +79,7 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
     predicted = final_pattern(initial, data)
     nets = [part.net(k) for part in (run, *([] if flow is None else [flow])) for k in range(len(part))]
     wrong = torch.stack([activation_pattern(net, data) != predicted for net in nets])
-    own, count = own_class(initial, data), wrong.reshape(len(run), -1).sum(1)
+    own, count = own_class(initial, data), wrong.reshape(len(nets), -1).sum(1)
     settled = int((count > 0).nonzero().max()) + 1 if bool((count > 0).any()) else 0
     numbers = {"wrong": float(count[-1]), "settled at": float("nan")}
     # Only neurons of the other class that are still on their way: too early, not wrong.
