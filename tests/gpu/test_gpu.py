@@ -1,5 +1,5 @@
 """The library on a GPU against itself on the processor: `make test-gpu`. Without a GPU the same
-code runs on the CPU.
+code runs on a second device that stands for one (:mod:`second_device`).
 
 Everything is in float64 and agrees to 1e-10, except where rounding is known to grow.
 """
@@ -9,18 +9,30 @@ import time
 from pathlib import Path
 
 import pytest
+import second_device
 import torch
 
 import implicit_bias as ib
 
 GPU = torch.cuda.is_available()
-DEVICE = "cuda" if GPU else "cpu"
+DEVICE = "cuda" if GPU else str(second_device.DEVICE)
+KIND = torch.device(DEVICE).type
 BOOK = Path(__file__).parents[2] / "book"
 ACTIVATIONS = {
     "leaky": ib.leaky_relu(0.3),
     "ReLU": ib.relu(),
     "smoothed": ib.smoothed_leaky_relu(0.3),
 }
+
+
+@pytest.fixture(autouse=True)
+def a_device_of_some_kind():
+    """The GPU, or the device that stands for it."""
+    if GPU:
+        yield
+        return
+    with second_device.second_device():
+        yield
 
 
 def pair(phi=ACTIVATIONS["leaky"], n=24, d=60, m=8, scale=1e-2):
@@ -32,7 +44,7 @@ def pair(phi=ACTIVATIONS["leaky"], n=24, d=60, m=8, scale=1e-2):
 
 def close(here, there, rtol=1e-10, atol=1e-11):
     """Equal numbers, the second ones on the device."""
-    assert there.device.type == DEVICE
+    assert there.device.type == KIND
     torch.testing.assert_close(there.cpu(), here, rtol=rtol, atol=atol, equal_nan=True)
 
 

@@ -475,7 +475,9 @@ def test_printed_condition_is_enough_for_smaller_leaks(gamma):
     for gap in torch.linspace(0.1, 2.3, 12).tolist():
         net, data = with_margins([1e-9, gap], gamma)
         K = float(tools.contraction_constant(data, float(tools.persistence(net, data).min())))
-        assert ib.claims["S-10"].check(net, data, 0.999 / (5 * H * 2 * K)).verdict == "fails"
+        verdict = ib.claims["S-10"].check(net, data, 0.999 / (5 * H * 2 * K))
+        assert (verdict.verdict, verdict.conclusion) == ("undecided", "fails")
+        assert "no counterexample" in verdict.why
 
 
 def test_invariant_takes_a_rho_and_says_when_it_is_too_small():
