@@ -16,7 +16,7 @@ import implicit_bias as ib
 GAMMA = 0.1
 CASES = {
     "Gaussian, n = 100, d = 20, to s = 3": (lambda: ib.data.gaussian(100, 20, seed=0), 3.0),
-    "digits, n = 357, d = 64, to s = 3": (lambda: ib.data.digits(), 3.0),
+    "digits, n = 357, d = 64, to s = 3": (lambda: ib.data.digits(centre=True), 3.0),
     "Gaussian, n = 300, d = 20, to s = 0.6": (lambda: ib.data.gaussian(300, 20, seed=0), 0.6),
     "Gaussian, n = 300, d = 20, to s = 3": (lambda: ib.data.gaussian(300, 20, seed=0), 3.0),
 }

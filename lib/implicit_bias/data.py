@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, finite, positive_int, probability
+from ._checks import as_float_tensor, fail, finite, own_tensor, positive_int, probability
 from ._checks import positive as check_positive
 from .dataset import LARGEST_NORM, SMALLEST_NORM, Dataset
 from .span import chi, gaussian_rows, generator
@@ -33,6 +33,7 @@ __all__ = [
     "heavy_tailed",
     "lemma_b8",
     "orthogonal",
+    "whitened",
     "xor",
 ]
 
@@ -345,13 +346,50 @@ def lemma_b8(epsilon: float = 1 / 72) -> Dataset:
     return Dataset(x, torch.tensor([-1.0, 1.0, 1.0]))
 
 
+def whitened(x: Tensor) -> Tensor:
+    """``(X Xᵀ)^(-1/2) X`` (n, d) of independent rows: the orthonormal rows that are nearest to them, up to scale.
+
+    Raises
+    ------
+    ValueError
+        If the rows are linearly dependent; the message tells their rank.
+    """
+    x = own_tensor(x, "x").to(torch.float64)
+    if x.ndim != 2:
+        fail("x", "rows of shape (n, d)", tuple(x.shape))
+    finite(x, "x")
+    left, values, right = torch.linalg.svd(x, full_matrices=False)
+    rank = int((values > 1e-10 * values[0]).sum())
+    if rank < len(x):
+        fail("x", "linearly independent samples to whiten", f"{len(x)} of rank {rank}")
+    return left @ right
+
+
 def digits(
-    n: int | None = None, classes: tuple[int, int] = (3, 8), seed: int | None = 0, *, centre: bool = True
+    n: int | None = None,
+    classes: tuple[int, int] = (3, 8),
+    seed: int | None = 0,
+    *,
+    centre: bool = False,
+    whiten: bool = False,
 ) -> Dataset:
     """Handwritten digits (8 × 8 pixels, ships with scikit-learn): ``classes[0]`` is +1, ``classes[1]`` is -1.
 
-    Pixels are scaled to [0, 1]; ``centre`` subtracts the mean image. ``n`` samples are drawn without replacement,
-    evenly between the classes. Needs scikit-learn.
+    Pixels are scaled to [0, 1]. ``n`` samples are drawn without replacement, evenly between the classes. Needs
+    scikit-learn.
+
+    Parameters
+    ----------
+    centre : bool
+        Subtract the mean of the drawn images. Then ``Σ x_i = 0``, so ``R_max² ≤ (n-1) p``: every theorem's condition on
+        the data fails, at every ``n ≥ 2``.
+    whiten : bool
+        Replace the samples X (n, 64) by :func:`whitened` ones, which are orthonormal.
+
+    Raises
+    ------
+    ValueError
+        With ``whiten``, when the images are linearly dependent: beyond about 60 of them, or centred.
     """
     from sklearn.datasets import load_digits
 
@@ -370,4 +408,6 @@ def digits(
     x = torch.from_numpy(images).to(torch.float64)[torch.cat(rows)] / 16
     if centre:
         x = x - x.mean(0)
+    if whiten:
+        x = whitened(x)
     return Dataset(x, torch.cat([torch.ones(len(rows[0])), -torch.ones(len(rows[1]))]))

@@ -221,7 +221,7 @@ def clock_velocity(run: Trajectory, index: int = -1) -> TwoLayer:
     """``dW/ds`` as the mean over the interval that ends at a recorded time, as a network: it tends to the KKT point at
     its true scale, and far sooner than ``W/s`` does (F-3.1, F-3.5), for the start drops out of it.
     """
-    index = index % len(run)
+    index = run.index(index)
     if run.s is None:
         fail("run", "a run of gradient_flow", "one of descent, which has no loss clock")
     if index == 0:

@@ -57,6 +57,9 @@ def test_velocity_is_the_kkt_point_at_its_own_scale(run):
 def test_velocity_needs_a_flow_and_an_interval(run):
     with pytest.raises(ValueError, match="index"):
         ib.measures.clock_velocity(run, 0)
+    for beyond in (len(run), -len(run) - 1, 99_999):
+        with pytest.raises(ValueError, match="index"):
+            ib.measures.clock_velocity(run, beyond)
     descent = ib.gradient_descent(run.member(0, 0).initial, run.data, 0.1, 3)
     with pytest.raises(ValueError, match="gradient_flow"):
         ib.measures.clock_velocity(descent)

@@ -242,7 +242,7 @@ DATA = {
     "within": instances.within,
     "uneven": lambda: ib.data.orthogonal(5, norms=[1, 2, 3, 1, 4]),
     "idle samples": lambda: ib.data.gaussian(8, 10),
-    "dependent": lambda: ib.data.digits(n=20),
+    "dependent": lambda: ib.data.digits(n=20, centre=True),
 }
 
 

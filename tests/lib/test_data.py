@@ -311,8 +311,37 @@ def test_digits_are_the_images_of_the_two_classes():
     assert whole.n == ((target == 3) | (target == 8)).sum() and (whole.x.amin(), whole.x.amax()) == (0, 1)
     mean = torch.from_numpy(images[target == 3]).mean(0) / 16
     torch.testing.assert_close(whole.x[whole.y > 0].mean(0), mean)
-    some = ib.data.digits(21)
+    some = ib.data.digits(21, centre=True)
     assert some.n == 21 and (some.y > 0).sum() == 11 and some.x.mean(0).abs().max() < 1e-12
     known = {tuple(row) for row in (images / 16).tolist()}
-    drawn = [tuple(row) for row in ib.data.digits(21, centre=False).x.tolist()]
+    drawn = [tuple(row) for row in ib.data.digits(21).x.tolist()]
     assert len(set(drawn)) == 21 and set(drawn) <= known
+
+
+def test_whitening_is_the_inverse_root_of_the_gram_matrix():
+    raw = ib.data.digits(30)
+    values, vectors = torch.linalg.eigh(raw.gram)
+    exact = vectors @ torch.diag(values.rsqrt()) @ vectors.T @ raw.x
+    white = ib.data.digits(30, whiten=True)
+    torch.testing.assert_close(white.x, exact, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(white.gram, torch.eye(30).double(), rtol=0, atol=1e-13)
+    assert torch.equal(white.y, raw.y) and float(ib.hypotheses.H_4_2(white, 0.5).slack) > 1e9
+
+
+def test_dependent_samples_are_not_whitened(rejects):
+    with rejects("x", "100 of rank"):
+        ib.data.digits(100, whiten=True)
+    with rejects("x", "20 of rank 19"):
+        ib.data.digits(20, centre=True, whiten=True)
+    with rejects("x", "independent"):
+        ib.data.whitened([[1.0, 2.0], [2.0, 4.0]])
+    with rejects("x", "rows of shape"):
+        ib.data.whitened([1.0, 2.0])
+
+
+@pytest.mark.parametrize("n", [2, 20, 100])
+def test_centred_samples_meet_no_condition(n):
+    data = ib.data.digits(n, centre=True)
+    assert float(data.R_max) ** 2 <= (n - 1) * float(data.p) * (1 + 1e-12)
+    conditions = ib.hypotheses.data_conditions(data, 0.99)
+    assert not any(bool(h.holds) for h in conditions.values())

@@ -60,7 +60,8 @@ def direction(data: Dataset, gamma: float | Tensor) -> Verdict:
     slack, place = worst_of(slacks[name], "sample" if name == "alignment" else "data set")
     numbers = {key: float(value.min()) for key, value in slacks.items()}
     why = f"tightest is the {name}; the margin of μ̂ is {numbers['margin']:.3f} times its bound."
-    return decide("F-D.1", Finding(slack, why, place, numbers), (H_3_2(data, gamma),))
+    alone = "μ̂ is the one sample itself." if data.n == 1 else ""
+    return decide("F-D.1", Finding(slack, why, place, numbers, alone), (H_3_2(data, gamma),))
 
 
 def _leaning(P: float, n: int = 10) -> Dataset:
