@@ -266,8 +266,8 @@ def test_a_limit_two_per_cent_off_is_seen(equal, monkeypatch, wrong):
 
 
 def test_two_is_no_limit_at_k_5():
-    run, begin = runs.train(ib.data.orthogonal(10), 400, seed=1, until=60.0)
-    found = runs.reached(run, begin)
+    run, flow = runs.train(ib.data.orthogonal(10), 400, seed=1, until=60.0)
+    found = runs.reached(run, flow)
     _, spread = runs.chance(run.data, 400, 0.01)
     assert runs.rank_finding(found, [5 / 3, 5 / 3, 10 / 3], spread)[0].true
     assert not runs.rank_finding(found, [2.0, 2.0, 10 / 3], spread)[0].true
@@ -297,11 +297,11 @@ def test_slopes_stay_within_what_the_proof_allows(step, norms):
 
 
 def test_one_class_only():
-    run, begin = runs.train(ib.data.orthogonal(6, positive=6), 200, seed=1, until=60.0)
-    verdict = ib.claims["S-7"].check(run, begin)
+    run, flow = runs.train(ib.data.orthogonal(6, positive=6), 200, seed=1, until=60.0)
+    verdict = ib.claims["S-7"].check(run, flow)
     assert verdict.verdict == "vacuous" and "both classes" in verdict.why
     assert verdict.conclusion == "holds" and math.isnan(verdict.constants["target W₋₁"])
-    assert ib.claims["K-F.3"].check(run, begin).verdict == "vacuous"
+    assert ib.claims["K-F.3"].check(run, flow).verdict == "vacuous"
 
 
 @pytest.mark.parametrize("id", IDS)

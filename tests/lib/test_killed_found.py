@@ -128,11 +128,11 @@ def test_own_class_pairs_that_switch_refute_and_others_are_counted(
 
 def test_s7_is_shown_on_lengths_that_all_differ_and_from_a_small_start():
     for make, last in ((ib.claims["S-7"].instance, 1), (ib.claims["S-7"].counter, 0.02)):
-        run, initial = make()
+        run, flow = make()
         assert len(set(run.data.norms.tolist())) == run.data.n == 20
         assert float(run.data.R_max / run.data.R_min) == pytest.approx(3, abs=1e-3)
         assert int(run.data.positive.sum()) == 13
-        assert float(initial.frobenius() / run.final.frobenius()) < 1e-3 * last
+        assert float(run.initial.frobenius() / flow.final.frobenius()) < 1e-3 * last
 
 
 # -- the ledger ------------------------------------------------------------------------------------
