@@ -8,7 +8,7 @@ import torch
 import implicit_bias as ib
 from implicit_bias.claims import clocks
 from implicit_bias.claims.at_point import KKT_TOLERANCE, AtPoint
-from implicit_bias.claims.common import limit, neurons
+from implicit_bias.claims.common import fitted_rate, limit, neurons
 
 LEAKY = ib.leaky_relu(0.5)
 
@@ -85,3 +85,16 @@ def test_rows_of_each_sign_of_a_batch_whose_members_have_their_own_second_layer(
     a = torch.tensor([0.5, -0.5, 0.5, -0.5]).expand(*batch, 4)
     v, u = neurons(ib.TwoLayer(weights.clone(), a.clone(), LEAKY))
     assert v.equal(weights[..., [0, 2], :].to(v)) and u.equal(weights[..., [1, 3], :].to(u))
+
+
+def test_a_rate_is_fitted_over_the_last_decade_to_errors_above_zero():
+    clock = torch.tensor([1.0, 9.9, 10.0, 20.0, 40.0, 50.0, 100.0], dtype=torch.float64)
+    error = clock**-1.5
+    assert fitted_rate(clock, error) == pytest.approx(1.5)
+    error[:2] = 7.0  # before the last decade
+    error[4] = 0.0
+    assert fitted_rate(clock, error) == pytest.approx(1.5)
+    error[3] = -1.0
+    assert fitted_rate(clock, error) == pytest.approx(1.5)
+    error[5] = 0.0
+    assert math.isnan(fitted_rate(clock, error))

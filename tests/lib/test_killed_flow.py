@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias import flow_limits, flow_rough, losses
+from implicit_bias import flow_limits, flow_rough, flow_watch, losses
 from implicit_bias.problem import Problem
 
 PHI = ib.leaky_relu(0.1)
@@ -96,3 +96,57 @@ def test_steps_are_quartered_until_two_runs_agree_and_no_further(monkeypatch, ag
     seen = flow_rough.rough_flow(problem, state, torch.zeros(1), [0.8], Timer(10**9))[0]
     assert seen.delta == pytest.approx(flow_rough.COARSEST / 4**quarters)
     assert 0 < seen.apart < 0.1
+
+
+def test_time_is_up_at_the_very_end_of_each_allowance(monkeypatch):
+    now = {"wall": 0.0, "processor": 5.0}
+    monkeypatch.setattr(flow_watch.time, "monotonic", lambda: now["wall"])
+    monkeypatch.setattr(flow_watch.time, "thread_time", lambda: now["processor"])
+    watch = flow_watch.Watch(10.0, 2.0)
+    assert not watch.out_of_time(0.0)
+    watch.hasten(1.0)
+    now["processor"] = 5.75
+    assert not watch.out_of_time(0.0)
+    now["processor"] = 6.0
+    assert watch.out_of_time(0.0)
+    now["processor"], now["wall"] = 5.0, 1.75
+    assert not watch.out_of_time(0.0)
+    now["wall"] = 2.0
+    assert watch.out_of_time(0.0)
+
+
+def test_the_line_of_a_long_run_is_wiped_at_its_end(monkeypatch):
+    lines = []
+
+    class Line:
+        def __init__(self, **settings):
+            self.settings, self.said, self.closed = settings, [], False
+            lines.append(self)
+
+        def set_description_str(self, text):
+            self.said.append(text)
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(flow_watch, "tqdm", Line)
+    watch = flow_watch.Watch(10.0, None)
+    watch.say(1.0)
+    watch.say(2.5)
+    watch.close()
+    assert len(lines) == 1 and lines[0].closed and lines[0].settings["leave"] is False
+    assert [text.split(",")[0] for text in lines[0].said] == [
+        "gradient flow: s = 1 of 10",
+        "gradient flow: s = 2.5 of 10",
+    ]
+
+
+def test_a_long_run_speaks_after_three_seconds_and_twice_a_second(monkeypatch):
+    now, said = [0.0], []
+    monkeypatch.setattr(flow_watch.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(flow_watch.Watch, "say", lambda self, clock: said.append(now[0]))
+    watch = flow_watch.Watch(10.0, None)
+    for quarter in range(20):
+        now[0] = quarter / 4
+        watch.out_of_time(0.0)
+    assert said == [3.0, 3.5, 4.0, 4.5]
