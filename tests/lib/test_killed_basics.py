@@ -1,6 +1,7 @@
 """Descent, measures and points: statements that a single changed sign or number would break."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import implicit_bias as ib
 from implicit_bias.claims import clocks
 from implicit_bias.claims.at_point import KKT_TOLERANCE, AtPoint
 from implicit_bias.claims.common import fitted_rate, limit, neurons
+from implicit_bias.stepper import Stepper
 
 LEAKY = ib.leaky_relu(0.5)
 
@@ -98,3 +100,28 @@ def test_a_rate_is_fitted_over_the_last_decade_to_errors_above_zero():
     assert fitted_rate(clock, error) == pytest.approx(1.5)
     error[5] = 0.0
     assert math.isnan(fitted_rate(clock, error))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, None])
+def test_steps_taken_in_leaps_are_those_taken_one_at_a_time(monkeypatch, batch_size):
+    data = ib.data.correlated(6, d=30, p=0.01, signs="oppose", norms=[1, 2, 1, 1, 1.5, 1])
+    net = ib.TwoLayer.init(data, 40, 40, LEAKY, 1e-3, seed=0)
+    leap, taken = Stepper.leap, []
+
+    def counted(self, state, count):
+        taken.append(leap(self, state, count))
+        return taken[-1]
+
+    monkeypatch.setattr(Stepper, "leap", counted)
+    rule = (
+        partial(ib.gradient_descent, net, data, 0.05, 3000)
+        if batch_size is None
+        else partial(ib.sgd, net, data, 0.05, 3000, batch_size, seed=1)
+    )
+    leaps = rule(record=[0, 3000])
+    assert sum(taken) > 2000 and max(taken) == 1024
+    taken.clear()
+    steps = rule(record=range(3001))
+    assert not taken
+    assert float((leaps.final.weights - net.weights).norm()) > 1
+    torch.testing.assert_close(leaps.final.weights, steps.final.weights, rtol=1e-9, atol=1e-12)
