@@ -1,0 +1,84 @@
+"""Smooth descent and its conditions: constants, batches and edge cases."""
+
+import pytest
+import torch
+
+import implicit_bias as ib
+from implicit_bias.claims import loss_ratio_search, loss_ratio_tools, low_rank_tools
+from implicit_bias.claims.loss_ratio_long import long_descent
+from implicit_bias.problem import Problem
+from implicit_bias.stepper import Stepper
+
+SMOOTH = ib.smoothed_leaky_relu(0.4)
+
+
+@pytest.mark.parametrize("gamma", [0.2, 0.6])
+def test_the_smoothness_of_a_kinked_activation_is_that_of_its_smoothed_version(gamma):
+    smooth = ib.smoothed_leaky_relu(gamma)
+    assert loss_ratio_tools.smoothness(ib.leaky_relu(gamma)) == pytest.approx((1 - gamma) / 4)
+    z = torch.linspace(-5, 5, 10_001, dtype=torch.float64)
+    steepest = (smooth.derivative(z).diff() / z.diff()).max()
+    assert float(loss_ratio_tools.smoothness(smooth)) == pytest.approx(float(steepest), rel=1e-4)
+
+
+def test_a_long_descent_may_take_no_step_but_not_fewer(rejects):
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 0.1, seed=0)
+    run = long_descent(net, data, 0.1, 0)
+    assert run.step.tolist() == [0] and torch.allclose(run.final.weights, net.weights)
+    with rejects("steps", "at least 0|>= 0|0"):
+        long_descent(net, data, 0.1, -1)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_gradients_of_a_batch_are_judged_by_its_worst_member(order):
+    data = ib.data.correlated(5, p=0.02, norms=[1, 2, 1, 1, 3])
+    nets = [ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=k) for k in order]
+    both = ib.TwoLayer(torch.stack([n.weights for n in nets]), nets[0].a, nets[0].activation)
+    check = ib.claims["F-E.7"].check
+    apart = [check(net, data, search=False) for net in nets]
+    together = check(both, data, search=False)
+    for name in ("E.5", "E.6"):
+        assert together.constants[name] == pytest.approx(min(v.constants[name] for v in apart))
+
+
+def test_gradients_are_sought_in_the_span_of_samples_in_few_dimensions():
+    data = ib.data.gaussian(6, 3, seed=0)
+    found = loss_ratio_search.hunt_gradient(data, 1, 2, SMOOTH, starts=3, steps=5)
+    assert [part.shape[-2:] for part in found.parts] == [(3, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("constant, name", [(None, "C_2"), (1.5, "the constant given")])
+def test_the_bound_on_the_rank_is_called_by_its_name(constant, name):
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 0.01, seed=0)
+    run = ib.gradient_descent(net, data, 0.1, 20, record=[0, 1, 20])
+    verdict = ib.claims["F-4.2.3"].check(run, constant=constant)
+    bound = verdict.constants["C_2"] if constant is None else constant
+    assert f"from step 1 on; {name} is {bound:.4g}." in verdict.why
+
+
+def test_pulls_are_summed_from_step_zero_on_only(rejects):
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 0.1, seed=0)
+    run = ib.gradient_descent(net, data, 0.1, 20, record=[5, 7, 20])
+    with rejects("trajectory", "a record of step 0", "records from step 5 on"):
+        low_rank_tools.pull_sums(run)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_dependent_samples_bound_no_rank(seed):
+    data = ib.data.gaussian(5, 3, seed=seed, space="full")
+    assert float(low_rank_tools.moved_rank_bound(data, 0.5)) == float("inf")
+
+
+@pytest.mark.parametrize("moved, kept", [(0.0, True), (-0.9, True), (-1.1, False), (5.0, True)])
+def test_signs_are_kept_where_no_preactivation_can_pass_zero(moved, kept):
+    data = ib.data.orthogonal(3, d=9, space="full")
+    net = ib.TwoLayer(data.x.new_ones(2, 9), [1.0, -1.0], ib.leaky_relu(0.5))
+    stepper = Stepper(Problem.of(net, data, "logistic", "cpu", dtype=torch.float64), 0.1, None)
+    z = torch.ones(2, 3, dtype=torch.float64)
+    change = torch.zeros(2, 3, dtype=torch.float64)
+    change[1, 2] = moved
+    assert stepper.keeps_signs(z, change) is kept
+    assert stepper.keeps_signs(-z, -change) is kept
