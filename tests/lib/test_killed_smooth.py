@@ -1,10 +1,12 @@
 """Smooth descent and its conditions: constants, batches and edge cases."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import loss_ratio_search, loss_ratio_tools, low_rank_tools
+from implicit_bias.claims import found, loss_ratio_search, loss_ratio_tools, low_rank_tools
 from implicit_bias.claims.loss_ratio_long import long_descent
 from implicit_bias.problem import Problem
 from implicit_bias.stepper import Stepper
@@ -82,3 +84,49 @@ def test_signs_are_kept_where_no_preactivation_can_pass_zero(moved, kept):
     change[1, 2] = moved
     assert stepper.keeps_signs(z, change) is kept
     assert stepper.keeps_signs(-z, -change) is kept
+
+
+def test_a_loss_of_ones_own_moves_weights_as_its_twin_here_does():
+    twin = replace(ib.losses.LOGISTIC, name="own")
+    data = ib.data.correlated(4, p=0.1, signs="oppose")
+    net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=0)
+    own, here = (ib.gradient_descent(net, data, 0.5, 30, loss) for loss in (twin, "logistic"))
+    torch.testing.assert_close(own.final.weights, here.final.weights)
+
+
+@pytest.mark.parametrize(
+    "c, root", [((0.0, 2.0, -1.0), 0.5), ((1e-16, 2.0, -1.0), 0.5), ((1.0, -1.0, 0.16), 0.2)]
+)
+def test_the_smallest_root_of_a_line_or_a_parabola(c, root):
+    assert found._smallest_root(*c, 1.0) == pytest.approx(root)
+
+
+def test_the_gradient_is_measured_against_a_loss_of_at_most_one():
+    data = ib.data.orthogonal(3)
+    nets = [ib.TwoLayer.init(data, 2, 2, SMOOTH, 5.0, seed=seed) for seed in range(2)]
+    expected, losses = [], []
+    for net in nets:
+        q = ib.measures.margins(net, data)
+        losses.append(float(torch.nn.functional.softplus(-q).mean()))
+        expected.append(min(losses[-1], 1.0) / float(torch.sigmoid(-q).mean()))
+    assert max(losses) > 1
+    seen = ib.claims["F-E.3"].check(*nets, data, search=False).constants
+    assert seen["G"] == pytest.approx(min(expected))
+
+
+def test_the_error_of_the_linear_part_is_told_in_units_of_its_bound():
+    data = ib.data.orthogonal(3)
+    nets = [ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=seed) for seed in range(2)]
+    verdict = ib.claims["F-E.2"].check(*nets, data, search=False)
+    share = 1 / verdict.constants["given"]
+    assert 0 < share < 0.99
+    assert f"the error is {share:.3f} times its bound at the networks given" in verdict.why
+
+
+@pytest.mark.parametrize(
+    "activation, leaks", [(SMOOTH, True), (ib.leaky_relu(1.0), True), (ib.relu(), False)]
+)
+def test_the_setting_asks_for_a_leak(activation, leaks):
+    data = ib.data.orthogonal(3)
+    net = ib.TwoLayer.init(data, 2, 2, activation, 1.0, seed=0)
+    assert bool(loss_ratio_tools.setting(net)[0].holds) is leaks
