@@ -130,3 +130,18 @@ def test_the_setting_asks_for_a_leak(activation, leaks):
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, activation, 1.0, seed=0)
     assert bool(loss_ratio_tools.setting(net)[0].holds) is leaks
+
+
+def test_gradients_of_a_batch_of_leaks_are_judged_each_by_its_own():
+    data = ib.data.correlated(5, p=0.02, norms=[1, 2, 1, 1, 3])
+    weights = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=[0, 1]).weights
+    a, leaks = [0.5, 0.5, -0.5, -0.5], [0.3, 0.6]
+    check = ib.claims["F-E.7"].check
+    slopes = ib.leaky_relu(torch.tensor(leaks, dtype=torch.float64))
+    together = check(ib.TwoLayer(weights, a, slopes), data, search=False).constants
+    apart = [
+        check(ib.TwoLayer(rows, a, ib.leaky_relu(leak)), data, search=False).constants
+        for rows, leak in zip(weights, leaks)
+    ]
+    for name in ("E.5", "E.6"):
+        assert together[name] == pytest.approx(min(one[name] for one in apart))
