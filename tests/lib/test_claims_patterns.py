@@ -542,3 +542,13 @@ def test_every_hypothesis_of_s6_is_looked_at(data, widths, name):
     run = ib.gradient_flow(ib.TwoLayer.init(data, *widths, LEAKY, 0.01), data, 20.0)
     verdict = ib.claims["S-6"].check(run)
     assert verdict.verdict == "vacuous" and name in verdict.why
+
+
+def test_where_preactivations_slide_along_kinks_no_norm_is_told():
+    """Their signs are rounding's, and so would be ``W*`` of the pattern they make."""
+    data = ib.data.correlated(6, p=0.12, signs="oppose")
+    net = ib.TwoLayer.init(data, 6, 6, ib.leaky_relu(0.2), 1e-2, output="1/m", seed=1)
+    descent = ib.gradient_descent(net, data, 4.0, 1000, record=ib.dynamics.log_spaced(1000, 30))
+    verdict = ib.claims["S-2"].check(descent, ib.gradient_flow(descent.final, data, until=60))
+    assert (verdict.verdict, verdict.conclusion) == ("vacuous", "undecided")
+    assert "35 preactivation(s) sit at their kink" in verdict.why

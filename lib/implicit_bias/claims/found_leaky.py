@@ -100,7 +100,8 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     patterns = activation_pattern(joined.nets, data)
     half = joined.log_step >= float(joined.log_step[-1]) / 2
     # A preactivation that slides along its kink has no sign to speak of.
-    fixed = bool((patterns[half] == patterns[-1]).all()) and not bool(at_kink(net, data).any())
+    sliding = int(at_kink(net, data).sum())
+    fixed = bool((patterns[half] == patterns[-1]).all()) and not sliding
     lam = pattern_multipliers(net, data)
     hypotheses = (
         _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
@@ -108,6 +109,9 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
         _fact("fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed),
         _fact("separable", "some weights fit all samples in this pattern", lam is not None),
     )
+    if sliding:
+        why = f"The run ends in no pattern that has a ‖W*‖²: {sliding} preactivation(s) sit at their kink."
+        return decide("S-2", Finding(math.nan, why), hypotheses)
     log_product = joined.log_step + joined.log_loss + math.log(joined.step_size or 1.0)
     if lam is None:
         return decide("S-2", Finding(0.0, f"η t L = {float(log_product[-1].exp()):.3g} and rises."), hypotheses)
