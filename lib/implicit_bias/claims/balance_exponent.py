@@ -45,9 +45,11 @@ def _carried() -> tuple[Trajectory]:
 @register(
     "S-8",
     "One power of the leak is lost, not two or four",
-    "If ηR_max² ≤ nm and 2(n-1)pD ≤ γR_min², then |ρ_{j,r,i}| ≥ (γ/D)|ρ_{j',r',i'}| at every step, with"
+    "Leaky ReLU: if ηR_max² ≤ nm and 2(n-1)pD ≤ γR_min², then |ρ_{j,r,i}| ≥ (γ/D)|ρ_{j',r',i'}| at every step, with"
     " D = max(3, R²e^{2E}), E = 2β/γ + (1-γ)ηR_max²/(nm), β = max|⟨w_j(0),x_i⟩|; and the least ratio tends to γ/R² as"
-    " the start, the step and p do to 0: γ¹/R², not γ² or γ⁴. ReLU, r ∈ S_i(0): D = max(5, R²e^{2β}), no γ.",
+    " the start, the step and p do to 0: γ¹/R², not γ² or γ⁴. ReLU, r ∈ S_i(0): |ρ_{y_i,r,i}| ≥ |ρ_{j,r',i'}|/D with"
+    " D = max(5, R²e^{2β}), if all |S_i(0)| ≥ 0.4m, ηR_max² ≤ 3.6nm and 10(n-1)pD ≤ R_min²; at p = 0, if no S_i(0) is"
+    " empty, 1/D = min(min|S_i(0)|/max|S_i(0)|, e^{-2β}/R²).",
     "found here; proof in the chapter",
     chapter=CHAPTER,
     positive=_leaning,

@@ -238,7 +238,7 @@ def _random_data(n: int, p: float, trials: int, stream: torch.Generator) -> Data
     "S-5",
     "Where Theorem 3.2 first breaks",
     "The signs of item 3 first break at the root of Nγ(1+κ)p² + [N(1-γ²)+(N-1)γ(κ+γ²)]p = γ(κ+γ²), "
-    "N = n-1, R_min = 1, whatever R.",
+    "N = n-1, R_min = 1, whatever R, as long as no multiplier vanishes before that.",
     "found here; proof in the chapter",
     positive=lambda: (0.5, 1.0, 10),
     negative=lambda: (0.5, 1.0, 10, first_order_break(0.5, 1.0) / 9),

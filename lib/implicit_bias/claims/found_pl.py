@@ -32,8 +32,8 @@ def _one_sign() -> tuple[Dataset, float, int, int]:
 @register(
     "S-4",
     "The best proxy-PL constant",
-    "inf_W ‖∇L‖_F/G = γ max_{‖w‖=1} min_i y_i⟨w,x_i⟩ on separable data, with neurons of both signs; a minimum under "
-    "H-3.2.",
+    "inf_W ‖∇L‖_F/G = γ max_{‖w‖=1} min_i y_i⟨w,x_i⟩ on separable data, with neurons of both signs; for leaky ReLU a "
+    "minimum under H-3.2, for its smoothed version with γ < 1 never attained.",
     "found here; proof in the chapter",
     chapter="proxy_pl",
     positive=lambda: (instances.within(), instances.GAMMA),

@@ -41,7 +41,7 @@ def printed_invariant_fails(
     corrected = invariant_parts(net, data, alpha, rho, c, "logistic", max(1.0, H))[0][-1]
     past = Hypothesis("past the correction", "α > 1/(5 max(1,H) R_max² n (10R²/c+10))", corrected.rhs, corrected.lhs)
     ratio, bound = float(after.max().exp()), float(log_rho.max().exp())
-    why = f"one step takes the exponential loss ratio to {ratio:.5g}; ρ is {bound:.5g}."
+    why = f"one step takes the exponential loss ratio to {ratio:.5g}; ρ is {bound:.6g}."
     finding = Finding(float((after - log_rho).exp()), why, "", {"ratio": ratio, "ρ": bound})
     silent = "" if finding.true else "This instance is no counterexample:"
     return decide("S-10", finding, (*hypotheses, past), unsettled=silent)

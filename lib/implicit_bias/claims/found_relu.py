@@ -107,9 +107,9 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
 @register(
     "S-9",
     "Settle once, or switch for ever",
-    "ReLU, p ≠ 0, both classes present. If all y_i y_k⟨x_i,x_k⟩ > 0, every (neuron, sample) pair switches at most once "
-    "and StableRank(W_j) → 1. If all are < 0, own-class pairs never switch, and every other-class pair of a neuron "
-    "with an own-class sample awake at the start switches for ever.",
+    "ReLU, p ≠ 0, both classes present, under H-K4.3 with C = 40 and all |S_i(0)| ≥ 0.4m. If all y_i y_k⟨x_i,x_k⟩ > 0, "
+    "every (neuron, sample) pair switches at most once and StableRank(W_j) → 1. If all are < 0, own-class pairs never "
+    "switch, and every other-class pair of a neuron with an own-class sample awake at the start switches for ever.",
     "the chapter on ReLU; the question is the last one of Kou et al.",
     chapter="relu_patterns",
     positive=lambda: _run(0.006),

@@ -294,6 +294,6 @@ def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: floa
     worst, _ = worst_of(slack, "record")
     k = int(slack.argmin())
     ratio, bound = float(after.flatten()[k].exp()), float(log_rho.flatten()[k].exp())
-    why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.5g} ({where})."
+    why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.6g} ({where})."
     numbers, place = {"ratio": ratio, "ρ": bound}, record_of(trajectory, slack)
     return decide("F-E.10", Finding(worst, why, place, numbers, _alone(trajectory.data)), kept)

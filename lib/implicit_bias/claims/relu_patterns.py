@@ -174,7 +174,8 @@ def _least_and_most(run: Trajectory) -> tuple[Tensor, Tensor]:
 @register(
     "K-E.2",
     "Coefficients of the other class are small",
-    "There is T₂ with |ρ_{-y_i,r,i}(t)| ≤ c R_min⁻² p n |ρ_{y_i',r',i'}(t)| for t ≥ T₂, r' ∈ S_i'(0), y_i' = -y_i.",
+    "There is T₂ with |ρ_{-y_i,r,i}(t)| ≤ c R_min⁻² p n |ρ_{y_i',r',i'}(t)| for t ≥ T₂, r' ∈ S_i'(0), y_i' = -y_i, "
+    "if p > 0.",
     "Lemma E.2",
     chapter=CHAPTER,
     positive=opposing,
@@ -222,8 +223,8 @@ def _largest_rank(data: Dataset, net: TwoLayer) -> int:
 @register(
     "K-4.3.a",
     "The stable rank stays bounded",
-    "limsup StableRank(W_j(t)) ≤ c. What is proved here has c = 63 at R = 1 and equal classes, and grows with the "
-    "ratio of class sizes; for n ≤ c it says nothing.",
+    "limsup StableRank(W_j(t)) ≤ c, both classes present. What is proved here has c = 63 at R = 1 and equal classes, "
+    "and grows with the ratio of class sizes; for n ≤ c it says nothing.",
     "Theorem 4.3",
     chapter=CHAPTER,
     positive=_wide,

@@ -98,7 +98,8 @@ def _even(net: TwoLayer) -> bool:
 @register(
     "S-6",
     "The rank of the whole leaky net",
-    "p = 0, equal norms, balanced: StableRank(W) → 2(1+γ²)/(1+γ)² and ‖z‖ → (1+γ)/(1+γ²) ‖z*‖.",
+    "Leaky ReLU, p = 0, equal norms, as many samples and neurons of each sign: StableRank(W) → "
+    "2(1+γ²)/(1+γ)² and ‖z‖ → (1+γ)/(1+γ²) ‖z*‖.",
     "found here; proof in the chapter",
     chapter=CHAPTER,
     positive=square,
