@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
+import os
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,11 +15,16 @@ from ._arrays import as_tensor
 
 __all__ = [
     "LARGEST_INTEGER",
+    "a_choice",
+    "a_flag",
     "as_float_tensor",
+    "destination",
     "fail",
     "finite",
+    "fits_memory",
     "gamma_in_range",
     "number",
+    "number_between",
     "numbers",
     "own_tensor",
     "positive",
@@ -25,6 +32,7 @@ __all__ = [
     "probability",
     "scalar_or_tensor",
     "seed_number",
+    "shown",
     "sorted_numbers",
 ]
 
@@ -34,13 +42,17 @@ LARGEST_INTEGER = 2**63 - 1
 
 def fail(argument: str, expected: str, got: object) -> None:
     """Raise the one kind of error this library raises for bad input."""
-    raise ValueError(f"{argument}: expected {expected}, got {got}")
+    raise ValueError(f"{argument}: expected {expected}, got {shown(got, str, 300)}")
 
 
-def _shown(value: object) -> str:
+def shown(value: object, write: Callable[[object], str] = repr, longest: int = 80) -> str:
     """A value for a message, not longer than a line."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    try:
+        text = write(value)
+    except Exception:
+        # Python writes no integer of more than 4300 digits; other objects may write nothing at all.
+        return f"one {type(value).__name__} that cannot be written"
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def as_float_tensor(value: object, argument: str) -> Tensor:
@@ -59,6 +71,21 @@ def as_float_tensor(value: object, argument: str) -> Tensor:
     if tensor.is_complex():
         fail(argument, "real numbers", tensor.dtype)
     return tensor.to(torch.float64)
+
+
+def destination(*args: object, **named: object) -> None:
+    """Refuse arguments that ``Tensor.to`` would not take, or that would round or drop the numbers."""
+    given = ", ".join([*map(shown, args), *(f"{name}={shown(value)}" for name, value in named.items())])
+    expected = "a device that holds numbers, torch.float32 or torch.float64, as for Tensor.to"
+    kinds = (str, int, torch.device, torch.dtype, Tensor, type(None))
+    if not args + tuple(named.values()) or (args and not isinstance(args[0], kinds)):
+        fail("to", expected, given or "nothing")
+    try:
+        probe = torch.zeros((), dtype=torch.float64).to(*args, **named)
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+        raise ValueError(f"to: expected {expected}, got {given} ({error})") from error
+    if probe.is_meta or probe.dtype not in (torch.float32, torch.float64):
+        fail("to", expected, given)
 
 
 def own_tensor(value: object, argument: str) -> Tensor:
@@ -81,10 +108,13 @@ def numbers(value: object, argument: str) -> Tensor:
         try:
             return torch.tensor(float(value), dtype=torch.float64)
         except OverflowError:
-            fail(argument, "a number that float64 can hold", _shown(value))
+            fail(argument, "a number that float64 can hold", shown(value))
     if value is None or isinstance(value, (bool, np.bool_, str, bytes)):
-        fail(argument, "a number or a tensor of numbers", _shown(value))
-    return as_float_tensor(value, argument).detach().to(torch.float64)
+        fail(argument, "a number or a tensor of numbers", shown(value))
+    tensor = as_float_tensor(value, argument).detach().to(torch.float64)
+    if tensor.numel() == 0:
+        fail(argument, "at least one number", f"an empty array of shape {tuple(tensor.shape)}")
+    return tensor
 
 
 def number(value: object, argument: str, expected: str = "a finite number") -> float:
@@ -97,14 +127,55 @@ def number(value: object, argument: str, expected: str = "a finite number") -> f
     return tensor.item()
 
 
+def number_between(
+    value: object, argument: str, low: float, high: float, expected: str, *, ends: str = "[]"
+) -> float:
+    """One number from ``low`` to ``high``; ``ends`` says which of the two it may be."""
+    found = number(value, argument, expected)
+    above = found >= low if ends[0] == "[" else found > low
+    below = found <= high if ends[1] == "]" else found < high
+    if not (above and below):
+        fail(argument, expected, found)
+    return found
+
+
+def a_flag(value: object, argument: str) -> bool:
+    """True or False, and nothing that Python or numpy would merely take for one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        fail(argument, "True or False", shown(value))
+    return bool(value)
+
+
+def a_choice(value: object, argument: str, choices: Sequence[str]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        fail(argument, f"one of {', '.join(map(repr, choices))}", shown(value))
+    return value
+
+
+def fits_memory(count: int, argument: str, got: object) -> None:
+    """Refuse sizes that need more float64 numbers at once than half of this machine's memory holds:
+    a copy is made sooner or later.
+    """
+    try:
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 16
+    except (AttributeError, ValueError, OSError):
+        most = 2**33
+    if count > most:
+        need = f"{float(count):.1e}" if count < 10**300 else "far more"
+        fail(argument, f"a size that memory holds ({float(most):.1e} numbers; this needs {need})", got)
+
+
 def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
     """Finite numbers, at least one, each once and in order."""
     try:
+        if isinstance(values, (np.ndarray, Tensor)):
+            values = as_float_tensor(values, argument).detach().tolist()
         wanted = sorted({float(value) for value in values})
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{argument}: expected {expected}, got {_shown(values)}") from error
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"{argument}: expected {expected}, got {shown(values)}") from error
     if not wanted or not all(map(math.isfinite, wanted)):
-        fail(argument, expected, _shown(values))
+        fail(argument, expected, shown(values))
     return wanted
 
 
@@ -113,18 +184,22 @@ def scalar_or_tensor(value: object, argument: str) -> float | Tensor:
     float64).
     """
     if isinstance(value, Tensor):
+        numbers(value, argument)
         return own_tensor(value, argument)
     tensor = numbers(value, argument)
     return tensor.clone() if tensor.ndim else tensor.item()
 
 
-def positive(value: object, argument: str, *, zero: bool = False) -> None:
-    """Refuse anything but numbers above 0 (at least 0 with ``zero``); tensors are checked entry by entry."""
+def positive(value: object, argument: str, *, zero: bool = False) -> float | Tensor:
+    """Numbers above 0 (at least 0 with ``zero``), as :func:`scalar_or_tensor` gives them; tensors
+    are checked entry by entry.
+    """
     tensor = numbers(value, argument)
     ok = torch.isfinite(tensor) & ((tensor >= 0) if zero else (tensor > 0))
     if not bool(ok.all()):
         bad = tensor.flatten()[~ok.flatten()][0].item()
         fail(argument, "a finite number >= 0" if zero else "a finite number > 0", bad)
+    return scalar_or_tensor(value, argument)
 
 
 def positive_int(value: object, argument: str, *, least: int = 1, most: int = LARGEST_INTEGER) -> int:
@@ -133,15 +208,24 @@ def positive_int(value: object, argument: str, *, least: int = 1, most: int = LA
     """
     expected = f"an integer >= {least}"
     if isinstance(value, (Tensor, np.ndarray)) and value.ndim == 0:
-        value = value.item()
+        value = _item(value, argument)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        fail(argument, expected, _shown(value))
-    if not math.isfinite(value) or int(value) != value or value < least:
-        fail(argument, expected, _shown(value))
+        fail(argument, expected, shown(value))
+    whole = isinstance(value, int) or (math.isfinite(value) and int(value) == value)
+    if not whole or value < least:
+        fail(argument, expected, shown(value))
     if int(value) > most:
         largest = f"{most:,}" if most <= LARGEST_INTEGER else f"{float(most):.0e}"
-        fail(argument, f"{expected} and at most {largest}", _shown(value))
+        fail(argument, f"{expected} and at most {largest}", shown(value))
     return int(value)
+
+
+def _item(value: Tensor | np.ndarray, argument: str) -> object:
+    """The one number or boolean of an array without dimensions."""
+    try:
+        return as_tensor(value).item()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{argument}: expected one number, got {shown(value)} ({error})") from error
 
 
 def seed_number(seed: object, argument: str = "seed") -> int | None:
@@ -156,18 +240,19 @@ def seed_number(seed: object, argument: str = "seed") -> int | None:
     except TypeError:
         whole = None
     if whole is None or not 0 <= whole < 2**32:
-        fail(argument, "a whole number from 0 to 2**32 - 1, or None", _shown(seed))
+        fail(argument, "a whole number from 0 to 2**32 - 1, or None", shown(seed))
     return whole
 
 
-def probability(value: object, argument: str) -> None:
-    """Refuse numbers outside [0, 1)."""
-    if not 0 <= number(value, argument) < 1:
-        fail(argument, "a number in [0, 1)", _shown(value))
+def probability(value: object, argument: str) -> float:
+    """A number in [0, 1)."""
+    return number_between(value, argument, 0, 1, "a number in [0, 1)", ends="[)")
 
 
-def gamma_in_range(gamma: object, *, zero: bool = False) -> None:
-    """The leak must lie in (0, 1]; 0 is ReLU, which formulas that divide by gamma refuse."""
+def gamma_in_range(gamma: object, *, zero: bool = False) -> float | Tensor:
+    """The leak, in (0, 1], as :func:`scalar_or_tensor` gives it; 0 is ReLU, which formulas that
+    divide by gamma refuse.
+    """
     tensor = numbers(gamma, "gamma")
     low = (tensor >= 0) if zero else (tensor > 0)
     ok = torch.isfinite(tensor) & low & (tensor <= 1)
@@ -175,3 +260,4 @@ def gamma_in_range(gamma: object, *, zero: bool = False) -> None:
         bad = tensor.flatten()[~ok.flatten()][0].item()
         extra = "" if zero or bad != 0 else " (gamma = 0 is ReLU, and this formula divides by gamma)"
         fail("gamma", ("a leak in [0, 1]" if zero else "a leak in (0, 1]") + extra, bad)
+    return scalar_or_tensor(gamma, "gamma")

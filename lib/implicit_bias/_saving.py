@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from . import losses
-from ._checks import fail
+from ._checks import fail, shown
 
 __all__ = ["Savable"]
 
@@ -74,7 +74,7 @@ def _encode(value: object) -> object:
         return {KIND: "Loss", "name": value.name}
     if is_dataclass(value):
         if _KINDS.get(type(value).__name__) is not type(value):
-            fail("state", "objects of this library (pickle saves your own)", repr(value))
+            fail("state", "objects of this library (pickle saves your own)", shown(value))
         return {KIND: type(value).__name__} | {
             f.name: _encode(getattr(value, f.name)) for f in fields(value)
         }
@@ -86,7 +86,7 @@ def _encode(value: object) -> object:
         return tuple(map(_encode, value))
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
-    return fail("state", "tensors, numbers and words", repr(value))
+    return fail("state", "tensors, numbers and words", shown(value))
 
 
 def _decode(value: object) -> object:
@@ -101,7 +101,7 @@ def _decode(value: object) -> object:
     if kind == "Loss":
         return losses.get(entries.get("name"))
     if kind not in _KINDS:
-        fail("state", f"a kind among {', '.join(_KINDS)}", repr(kind))
+        fail("state", f"a kind among {', '.join(_KINDS)}", shown(kind))
     unknown = entries.keys() - {f.name for f in fields(_KINDS[kind])}
     if unknown:
         fail(

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._checks import fail, finite, gamma_in_range, numbers, scalar_or_tensor
+from ._checks import a_flag, as_float_tensor, fail, finite, gamma_in_range, numbers, scalar_or_tensor, shown
 from ._compare import Comparable
 from ._saving import Savable
 
@@ -51,8 +51,9 @@ class Activation(Comparable, Savable):
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            fail("name", "the name of the activation", repr(self.name))
+            fail("name", "the name of the activation", shown(self.name))
         object.__setattr__(self, "gamma", scalar_or_tensor(self.gamma, "gamma"))
+        object.__setattr__(self, "smooth", a_flag(self.smooth, "smooth"))
         if self._is_own("value"):
             if not self._is_own("derivative"):
                 fail(
@@ -65,7 +66,7 @@ class Activation(Comparable, Savable):
         if self.name not in KINDS:
             known = ", ".join(KINDS)
             cure = "or a class derived from Activation that defines value(z) and derivative(z)"
-            fail("name", f"one of {known}, {cure}", repr(self.name))
+            fail("name", f"one of {known}, {cure}", shown(self.name))
         if bool(self.smooth) != KINDS[self.name]:
             fail("smooth", f"{KINDS[self.name]} for {self.name}", self.smooth)
         gamma_in_range(self.gamma, zero=True)
@@ -111,10 +112,13 @@ class Activation(Comparable, Savable):
         if not isinstance(self.gamma, Tensor):
             return self.gamma
         gamma = self.gamma.to(z)
+        if gamma.ndim and z.ndim < 2:
+            fail("z", "preactivations of shape (..., m, n), for slopes that are a batch", tuple(z.shape))
         return gamma[..., None, None] if gamma.ndim else gamma
 
     def value(self, z: Tensor) -> Tensor:
         """``φ(z)`` elementwise; z (..., m, n)."""
+        z = as_float_tensor(z, "z")
         gamma = self._gamma(z)
         if self.smooth:
             # log((1 + e^z)/2); past the threshold softplus returns z itself, e^{-40} off. Its
@@ -124,6 +128,7 @@ class Activation(Comparable, Savable):
 
     def derivative(self, z: Tensor) -> Tensor:
         """``φ'(z)`` elementwise, 1 at a kink."""
+        z = as_float_tensor(z, "z")
         gamma = self._gamma(z)
         if self.smooth:
             return (torch.sigmoid(z) * (1 - gamma)).add_(gamma)
@@ -142,6 +147,7 @@ class Activation(Comparable, Savable):
         """The same function with another leak."""
         changed = copy.copy(self)
         object.__setattr__(changed, "gamma", gamma)
+        changed.__post_init__()
         return changed
 
 
@@ -171,7 +177,7 @@ def an_activation(value: object, argument: str = "activation") -> Activation:
     fail(
         argument,
         f"leaky_relu(gamma), relu() or smoothed_leaky_relu(gamma){_cure(value)}",
-        repr(value),
+        shown(value),
     )
 
 

@@ -14,10 +14,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, finite, own_tensor, positive_int, probability
+from ._checks import (
+    a_choice,
+    a_flag,
+    fail,
+    finite,
+    fits_memory,
+    number_between,
+    own_tensor,
+    positive_int,
+    probability,
+    shown,
+)
 from ._checks import positive as check_positive
-from .dataset import LARGEST_NORM, SMALLEST_NORM, Dataset
-from .span import chi, gaussian_rows, generator
+from .dataset import LARGEST_NORM, SMALLEST_NORM, Dataset, a_dataset
+from .span import binary_scale, chi, gaussian_rows, generator
 from .spectra import Spectrum, spectrum_rows
 
 __all__ = [
@@ -45,6 +56,7 @@ beyond.
 
 def _labels(n: int, positive: int | None) -> Tensor:
     """``positive`` labels +1 first, then -1; as even as n allows by default, both classes present when n >= 2."""
+    fits_memory(n, "n", n)
     count = (n + 1) // 2 if positive is None else positive_int(positive, "positive", least=0)
     if count > n:
         fail("positive", f"at most n = {n}", count)
@@ -52,8 +64,8 @@ def _labels(n: int, positive: int | None) -> Tensor:
 
 
 def _store_full(space: str, n: int, d: int) -> bool:
-    if space not in ("auto", "full", "span"):
-        fail("space", "'auto', 'full' or 'span'", repr(space))
+    a_choice(space, "space", ("auto", "full", "span"))
+    fits_memory(n * (d if space == "full" else min(n, d)), "n, d", (n, d))
     return space == "full" or (space == "auto" and n * d <= FULL_SPACE_LIMIT)
 
 
@@ -129,10 +141,9 @@ def heavy_tailed(
     n, d = positive_int(n, "n"), positive_int(d, "d")
     draws = _draws(draws)
     batch = () if draws is None else (draws,)
-    if not dof > 2:
-        fail("dof", "more than 2 degrees of freedom (the variance is infinite otherwise)", dof)
-    if scale not in ("sample", "coordinate"):
-        fail("scale", "'sample' or 'coordinate'", repr(scale))
+    expected = "more than 2 degrees of freedom (the variance is infinite otherwise), at most 1e300"
+    dof = number_between(dof, "dof", 2, 1e300, expected, ends="(]")
+    a_choice(scale, "scale", ("sample", "coordinate"))
     stream = generator(seed)
     if scale == "sample":
         x, shape = spectrum_rows(n, Spectrum([1.0], [float(d)]), stream, draws), (*batch, n, 1)
@@ -176,8 +187,9 @@ def gaussian_mixture(
     ``μ`` is stored as ``means[0]``. The first axis is taken along ``μ``: rotating the basis changes no inner product.
     """
     n, d = positive_int(n, "n"), positive_int(d, "d")
-    check_positive(mean_norm, "mean_norm", zero=True)
-    probability(label_noise, "label_noise")
+    mean_norm = number_between(mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}")
+    label_noise = probability(label_noise, "label_noise")
+    fits_memory(n * min(n, d), "n, d", (n, d))
     stream = generator(seed)
     clusters = _labels(n, positive)
     x, _ = _gaussian_around(mean_norm * clusters.unsqueeze(-1), 1, d, space, stream)
@@ -195,8 +207,9 @@ def xor(
     The four centres get as even a share of the ``n`` samples as ``n`` allows; ``means`` holds μ₁ and μ₂.
     """
     n, d = positive_int(n, "n"), positive_int(d, "d", least=2)
-    check_positive(mean_norm, "mean_norm", zero=True)
-    probability(label_noise, "label_noise")
+    mean_norm = number_between(mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}")
+    label_noise = probability(label_noise, "label_noise")
+    fits_memory(n * min(n, d), "n, d", (n, d))
     stream = generator(seed)
     y = _labels(n, None)
     x, _ = _gaussian_around(_centres(y, mean_norm * torch.eye(2, dtype=torch.float64)), 2, d, space, stream)
@@ -228,10 +241,11 @@ def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0)
     ValueError
         If ``data`` have no ``means``: their distribution is not known.
     """
-    count = positive_int(count, "count")
-    probability(label_noise, "label_noise")
+    a_dataset(data)
+    count, label_noise = positive_int(count, "count"), probability(label_noise, "label_noise")
+    fits_memory(count * data.d, "count", count)
     if data.means is None or data.x.ndim != 2 or data.means.shape[0] not in (1, 2):
-        fail("data", "one data set from gaussian_mixture or xor, with its means", repr(data))
+        fail("data", "one data set from gaussian_mixture or xor, with its means", shown(data))
     stream = generator(seed, "fresh")
     y = _labels(count, None)
     noise = torch.randn(count, data.d, generator=stream, dtype=torch.float64)
@@ -240,8 +254,9 @@ def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0)
 
 
 def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
-    check_positive(norms, "norms")
-    values = torch.as_tensor(norms, dtype=torch.float64)
+    values = check_positive(norms, "norms")
+    fits_memory(n * n, "n", n)
+    values = torch.as_tensor(values, dtype=torch.float64)
     if values.ndim > 1 or (values.ndim == 1 and values.shape[0] != n):
         fail("norms", f"one number or {n} of them", tuple(values.shape))
     if not bool(((values >= SMALLEST_NORM) & (values <= LARGEST_NORM)).all()):
@@ -261,7 +276,7 @@ def orthogonal(
     (default n).
     """
     n = positive_int(n, "n")
-    return from_gram(torch.diag(_norms(norms, n) ** 2), d=d, positive=positive, space=space)
+    return _of_gram(torch.diag(_norms(norms, n) ** 2), _labels(n, positive), d, space, "norms")
 
 
 SIGNS = ("oppose", "agree", "equal", "random")
@@ -289,58 +304,72 @@ def correlated(
         When no such samples exist: the Gram matrix would have a negative eigenvalue (the message tells it).
     """
     n = positive_int(n, "n")
-    if not (p >= 0 and float(p) < float("inf")):
-        fail("p", "a finite number >= 0", p)
+    p = number_between(p, "p", 0, LARGEST_NORM**2, f"a finite number >= 0, at most {LARGEST_NORM**2:g}")
+    a_choice(signs, "signs", SIGNS)
+    fits_memory(n * n, "n", n)
+    diagonal = _norms(norms, n) ** 2
     y = _labels(n, positive)
     if signs == "random":
         upper = torch.randint(0, 2, (n, n), generator=generator(seed)).to(torch.float64).mul(2).sub(1).triu(1)
         pattern = upper + upper.mT
-    elif signs in SIGNS:
+    else:
         pattern = {
             "oppose": -torch.outer(y, y),
             "agree": torch.outer(y, y),
             "equal": torch.ones(n, n, dtype=torch.float64),
         }[signs]
-    else:
-        fail("signs", f"one of {SIGNS}", repr(signs))
     gram = p * pattern
-    gram.diagonal().copy_(_norms(norms, n) ** 2)
-    return from_gram(gram, d=d, positive=positive, space=space)
+    gram.diagonal().copy_(diagonal)
+    return _of_gram(gram, y, d, space, "p")
 
 
 def from_gram(
     gram: Tensor, d: int | None = None, *, y: Tensor | None = None, positive: int | None = None, space: str = "auto"
 ) -> Dataset:
     """Samples with a given Gram matrix (n, n), positive semidefinite; ``y`` defaults to labels as even as n allows."""
-    gram = as_float_tensor(gram, "gram").to(torch.float64)
-    finite(gram, "gram")
-    n = gram.shape[-1]
-    if gram.ndim != 2 or gram.shape != (n, n) or not torch.allclose(gram, gram.mT):
+    gram = own_tensor(gram, "gram").to("cpu", torch.float64)
+    if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or gram.numel() == 0:
         fail("gram", "a symmetric matrix", tuple(gram.shape))
+    finite(gram, "gram")
+    size = gram.abs().max()
+    # Relative to the largest: of a small matrix every entry is small.
+    off = float((gram / 2 - gram.mT / 2).abs().max())
+    if off > 5e-9 * float(size):
+        fail("gram", "a symmetric matrix", f"entries off their mirror images by {2 * off:.3g}")
+    if size > LARGEST_NORM**2 or 0 < size < SMALLEST_NORM**2:
+        fail("gram", f"entries whose largest is from {SMALLEST_NORM**2:g} to {LARGEST_NORM**2:g}", float(size))
+    if y is not None and positive is not None:
+        fail("positive", "None beside labels y", positive)
+    return _of_gram(gram, _labels(len(gram), positive) if y is None else y, d, space, "gram")
+
+
+def _of_gram(gram: Tensor, y: Tensor, d: int | None, space: str, argument: str) -> Dataset:
+    """Samples with this Gram matrix; ``argument`` is what the caller chose it by."""
+    n = len(gram)
     d = n if d is None else positive_int(d, "d")
     if d < n:
         fail("d", f"at least n = {n} dimensions for {n} samples with prescribed inner products", d)
-    values, vectors = torch.linalg.eigh(gram)
+    scale = binary_scale(gram.abs().max())
+    values, vectors = torch.linalg.eigh(gram / scale)
     if values[0] < -1e-12 * values[-1].abs():
         fail(
-            "gram",
-            "a positive semidefinite matrix (no vectors have these inner products)",
-            f"smallest eigenvalue {values[0]:.3g}",
+            argument,
+            "a positive semidefinite matrix of inner products (no vectors have these)",
+            f"smallest eigenvalue {values[0] * scale:.3g}",
         )
     # Cholesky keeps a diagonal Gram matrix diagonal; the symmetric root serves the singular ones.
     factor, info = torch.linalg.cholesky_ex(gram)
-    x = factor if info == 0 else vectors * values.clamp_min(0).sqrt()
+    x = factor if info == 0 else vectors * values.clamp_min(0).sqrt() * scale.sqrt()
     if _store_full(space, n, d):
         x = torch.nn.functional.pad(x, (0, d - n))
-    return Dataset(x, _labels(n, positive) if y is None else y, ambient_dim=d)
+    return Dataset(x, y, ambient_dim=d)
 
 
 def lemma_b8(epsilon: float = 1 / 72) -> Dataset:
     """The three points of Lemma B.8 (F-B.8), whose KKT predictor z is not the max-margin one; the paper asks ε ≤
     1/72.
     """
-    if not 0 <= epsilon < 1:
-        fail("epsilon", "a number in [0, 1)", epsilon)
+    epsilon = number_between(epsilon, "epsilon", 0, 1, "a number in [0, 1)", ends="[)")
     rest = (1 - epsilon**2) ** 0.5
     x = torch.tensor([[-1.0, 0.0, 0.0], [epsilon, rest, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     return Dataset(x, torch.tensor([-1.0, 1.0, 1.0]))
@@ -355,7 +384,7 @@ def whitened(x: Tensor) -> Tensor:
         If the rows are linearly dependent; the message tells their rank.
     """
     x = own_tensor(x, "x").to(torch.float64)
-    if x.ndim != 2:
+    if x.ndim != 2 or 0 in x.shape:
         fail("x", "rows of shape (n, d)", tuple(x.shape))
     finite(x, "x")
     left, values, right = torch.linalg.svd(x, full_matrices=False)
@@ -363,6 +392,17 @@ def whitened(x: Tensor) -> Tensor:
     if rank < len(x):
         fail("x", "linearly independent samples to whiten", f"{len(x)} of rank {rank}")
     return left @ right
+
+
+def _two_digits(classes: object) -> tuple[int, int]:
+    """Two different digits."""
+    try:
+        found = tuple(positive_int(label, "classes", least=0, most=9) for label in classes)
+    except (TypeError, ValueError):
+        found = ()
+    if len(found) != 2 or found[0] == found[1]:
+        fail("classes", "two different digits", shown(classes))
+    return found
 
 
 def digits(
@@ -394,9 +434,8 @@ def digits(
     from sklearn.datasets import load_digits
 
     images, target = load_digits(return_X_y=True)
-    for label in classes:
-        if label not in range(10) or classes[0] == classes[1]:
-            fail("classes", "two different digits", classes)
+    classes = _two_digits(classes)
+    centre, whiten = a_flag(centre, "centre"), a_flag(whiten, "whiten")
     stream = generator(seed)
     rows = []
     for position, label in enumerate(classes):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ._checks import fail, finite, own_tensor, positive_int
+from ._checks import destination, fail, finite, own_tensor, positive_int
 from ._compare import Comparable
 from ._saving import Savable
 from .span import binary_scale
@@ -154,6 +154,7 @@ class Dataset(Comparable, Savable):
 
     def to(self, *args, **kwargs) -> Dataset:
         """The same data on another device or in another dtype (arguments as for ``Tensor.to``)."""
+        destination(*args, **kwargs)
         means = None if self.means is None else self.means.to(*args, **kwargs)
         return replace(self, x=self.x.to(*args, **kwargs), y=self.y.to(*args, **kwargs), means=means)
 

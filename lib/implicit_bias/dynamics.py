@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ._checks import fail, positive, positive_int, sorted_numbers
 from .data import Dataset
+from .dataset import a_dataset
 from .flow import gradient_flow
 from .losses import Loss
 from .network import TwoLayer
@@ -33,6 +34,7 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
     """About ``count`` different whole steps from 0 to ``last``, log-spaced as far as whole steps allow, both ends
     included.
     """
+    last, count = positive_int(last, "last", least=0), positive_int(count, "count", least=2)
     if last < count:
         return list(range(last + 1))
     # Rounding makes the early ones coincide: draw more until enough are different.
@@ -127,6 +129,7 @@ def sgd(
     The other arguments and the result are those of :func:`gradient_descent`. Every run of a batch sees the same order
     of samples.
     """
+    a_dataset(data)
     batch_size = positive_int(batch_size, "batch_size")
     if batch_size > data.n:
         fail("batch_size", f"at most n = {data.n}", batch_size)
@@ -143,7 +146,7 @@ def _descend(
     device: str,
     minibatches: Epochs | None,
 ) -> Trajectory:
-    positive(step_size, "step_size")
+    step_size = positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
     wanted = record_steps(record, steps)
     problem = Problem.of(net, data, loss, device, step_size)

@@ -361,6 +361,8 @@ class _Flow:
             if self.late or bool(self.stalled.all()):
                 seen[-1] = float(self.clock.max())
                 break
+        if not seen:
+            fail("net", "finite outputs on the data", "an overflow at the first record")
         return recorder.trajectory(
             s=torch.tensor(seen, dtype=torch.float64),
             log_time=torch.stack(log_time),

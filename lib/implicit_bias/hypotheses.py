@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import fail, gamma_in_range, positive, positive_int
+from ._checks import fail, gamma_in_range, number_between, positive, positive_int
 from ._compare import Comparable
 from ._format import format_slack
 from ._saving import Savable
 from .data import Dataset
+from .dataset import a_dataset
 
 __all__ = [
     "A1",
@@ -76,28 +77,28 @@ def _bound(constant: object, data: Dataset, *, squared_ratio: bool) -> Tensor:
 
 def loss_ratio_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``C_R = 10 R²/γ² + 10`` (...), the bound of F-E.4 on the ratio of losses."""
-    gamma_in_range(gamma)
-    return 10 * data.R.double() ** 2 / torch.as_tensor(gamma, dtype=torch.float64) ** 2 + 10
+    gamma = _leak(data, gamma)
+    return 10 * data.R.double() ** 2 / gamma**2 + 10
 
 
 def H_3_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """F-3.2's condition on the data: ``R_min² ≥ 3 γ⁻³ R² n p``."""
-    gamma_in_range(gamma)
-    cube = torch.as_tensor(gamma, dtype=torch.float64) ** 3
+    gamma = _leak(data, gamma)
+    cube = gamma**3
     return _make("H-3.2", "R_min² ≥ 3 γ⁻³ R² n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=True))
 
 
 def H_S1(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """S-1's weaker condition, which is enough: ``R_min² ≥ 3 γ⁻³ n p``."""
-    gamma_in_range(gamma)
-    cube = torch.as_tensor(gamma, dtype=torch.float64) ** 3
+    gamma = _leak(data, gamma)
+    cube = gamma**3
     return _make("H-S1", "R_min² ≥ 3 γ⁻³ n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=False))
 
 
 def H_4_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """F-4.2's condition on the data: ``R_min² ≥ 5 γ⁻² C_R n p``."""
-    gamma_in_range(gamma)
-    factor = 5 / torch.as_tensor(gamma, dtype=torch.float64) ** 2 * loss_ratio_constant(data, gamma)
+    gamma = _leak(data, gamma)
+    factor = 5 / gamma**2 * loss_ratio_constant(data, gamma)
     return _make("H-4.2", "R_min² ≥ 5 γ⁻² C_R n p", data.R_min.double() ** 2, _bound(factor, data, squared_ratio=False))
 
 
@@ -107,9 +108,8 @@ def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dic
 
     K's constant ``C`` is unspecified: the slack at ``C = 1`` is the largest C for which the condition holds.
     """
-    gamma_in_range(gamma)
-    positive(C, "C")
-    leak, size = torch.as_tensor(gamma, dtype=torch.float64), data.R_min.double() ** 2
+    leak, C = _leak(data, gamma), _read(data, C, "C")
+    size = data.R_min.double() ** 2
     return {
         "H-3.2": H_3_2(data, gamma),
         "H-S1": H_S1(data, gamma),
@@ -121,11 +121,8 @@ def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dic
 
 def A1(data: Dataset, gamma: float | Tensor, H: float | Tensor, step_size: float | Tensor) -> Hypothesis:
     """F-4.2's condition on the step: ``α ≤ γ² / (5 n R_max² R² C_R max(1, H))``; lhs is the bound, rhs is α."""
-    gamma_in_range(gamma)
-    positive(step_size, "step_size")
-    positive(H, "H", zero=True)
-    H = torch.as_tensor(H, dtype=torch.float64).clamp_min(1)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
+    gamma, step_size = _leak(data, gamma), _read(data, step_size, "step_size")
+    H = _read(data, H, "H", zero=True).clamp_min(1)
     below = 5 * data.n * data.R_max.double() ** 2 * data.R.double() ** 2 * loss_ratio_constant(data, gamma) * H
     return _make("A1", "α ≤ γ² / (5 n R_max² R² C_R max(1, H))", gamma**2 / below, step_size)
 
@@ -136,12 +133,9 @@ def A2(
     """F-4.2's condition on the initialisation: ``ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))``; lhs is the bound,
     rhs is ω.
     """
-    gamma_in_range(gamma)
-    m = positive_int(m, "m")
-    positive(step_size, "step_size")
-    positive(scale, "scale", zero=True)
-    _delta(delta)
-    gamma, step = torch.as_tensor(gamma, dtype=torch.float64), torch.as_tensor(step_size, dtype=torch.float64)
+    gamma, step = _leak(data, gamma), _read(data, step_size, "step_size")
+    m, delta = positive_int(m, "m"), _delta(delta)
+    scale = _read(data, scale, "scale", zero=True)
     root = (torch.tensor(4.0 * m / delta, dtype=torch.float64).log() * m * data.ambient_dim).sqrt()
     bound = (
         step
@@ -164,8 +158,7 @@ def H_K4_1(
     """K-4.1's conditions (m neurons of each sign): data ``R_min² ≥ C R² γ⁻⁴ n p``, step ``η ≤ nm/(C R_max²)``, scale
     ``σ₀ ≤ γ/(C R_max √log(mn/δ))``.
     """
-    gamma_in_range(gamma)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
+    gamma, C, delta = _leak(data, gamma), _read(data, C, "C"), _delta(delta)
     parts = _K_step_and_scale(data, gamma, m, step_size, scale, C, delta)
     return _make(
         "H-K4.1",
@@ -182,6 +175,8 @@ def H_K4_3(
     """K-4.3's conditions (ReLU): data ``R_min² ≥ C R² n p``, width ``m ≥ C log(n/δ)``, step as in K-4.1, scale ``σ₀ ≤
     1/(C R_max √log(mn/δ))``.
     """
+    a_dataset(data)
+    m, C, delta = positive_int(m, "m"), _read(data, C, "C"), _delta(delta)
     parts = _K_step_and_scale(data, torch.tensor(1.0, dtype=torch.float64), m, step_size, scale, C, delta)
     width = _make("width", "m ≥ C log(n/δ)", m, C * torch.tensor(data.n / delta, dtype=torch.float64).log())
     return _make(
@@ -197,16 +192,35 @@ def _K_step_and_scale(
     data: Dataset, gamma: Tensor, m: int, step_size: object, scale: object, C: float, delta: float
 ) -> tuple[Hypothesis, Hypothesis]:
     m = positive_int(m, "m")
-    positive(step_size, "step_size")
-    positive(scale, "scale", zero=True)
-    positive(C, "C")
-    _delta(delta)
+    step_size, scale = _read(data, step_size, "step_size"), _read(data, scale, "scale", zero=True)
     R_max = data.R_max.double()
     root = torch.tensor(m * data.n / delta, dtype=torch.float64).log().sqrt()
     step = _make("step", "η ≤ nm / (C R_max²)", data.n * m / (C * R_max**2), step_size)
     return step, _make("scale", "σ₀ ≤ γ / (C R_max √log(mn/δ))", gamma / (C * R_max * root), scale)
 
 
-def _delta(delta: float) -> None:
-    if not 0 < delta < 1:
-        fail("delta", "a probability in (0, 1)", delta)
+def _delta(delta: float) -> float:
+    return number_between(delta, "delta", 0, 1, "a probability in (0, 1)", ends="()")
+
+
+def _read(data: Dataset, value: object, argument: str, *, zero: bool = False) -> Tensor:
+    """Numbers above 0 (or at least 0), in float64 beside the data, one for each data set or one for
+    all.
+    """
+    a_dataset(data)
+    return _beside(data, positive(value, argument, zero=zero), argument)
+
+
+def _leak(data: Dataset, gamma: float | Tensor) -> Tensor:
+    a_dataset(data)
+    return _beside(data, gamma_in_range(gamma), "gamma")
+
+
+def _beside(data: Dataset, value: float | Tensor, argument: str) -> Tensor:
+    tensor = torch.as_tensor(value, dtype=torch.float64, device=data.x.device)
+    batch = data.x.shape[:-2]
+    try:
+        torch.broadcast_shapes(tensor.shape, batch)
+    except RuntimeError:
+        fail(argument, f"a shape that broadcasts with {tuple(batch)}, that of the data", tuple(tensor.shape))
+    return tensor

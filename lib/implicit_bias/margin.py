@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import fail, gamma_in_range, positive_int
+from ._checks import fail, fits_memory, gamma_in_range, positive_int
 from ._compare import Comparable
 from ._saving import Savable
 from .dataset import Dataset, a_dataset
@@ -107,6 +107,7 @@ def kkt_matrix(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> 
 
     ``s`` is 1 on I+ and γ on I-, ``t`` the reverse: the slopes of positive and of negative neurons at each sample.
     """
+    m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
     s, t = class_slopes(data, gamma)
     share = m_pos / (m_pos + m_neg)
     agreement = share * s.unsqueeze(-1) * s.unsqueeze(-2) + (1 - share) * t.unsqueeze(-1) * t.unsqueeze(-2)
@@ -118,7 +119,8 @@ def class_slopes(data: Dataset, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
     """``s`` and ``t`` (..., n): the slopes that positive and negative neurons have at each sample when all signs are
     right.
     """
-    gamma = torch.as_tensor(gamma, dtype=torch.float64, device=data.x.device)
+    a_dataset(data)
+    gamma = torch.as_tensor(gamma_in_range(gamma, zero=True), dtype=torch.float64, device=data.x.device)
     try:
         torch.broadcast_shapes(gamma.shape, data.x.shape[:-2])
     except RuntimeError:
@@ -153,8 +155,10 @@ def kkt_point(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> K
         duplicated row with opposite labels is the standing example. Where even QP (3) is infeasible, the numbers are
         NaN.
     """
+    a_dataset(data)
     m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
-    gamma_in_range(gamma)
+    fits_memory((m_pos + m_neg) * data.d, "m_pos, m_neg", (m_pos, m_neg))
+    gamma = gamma_in_range(gamma)
     m, K = m_pos + m_neg, kkt_matrix(data, m_pos, m_neg, gamma)
     batch, x, y = K.shape[:-2], data.x.double(), data.y.double()
     lam, unique = _solve_all(K)

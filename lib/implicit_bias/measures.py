@@ -11,9 +11,9 @@ from . import losses
 from ._checks import as_float_tensor, fail, finite
 from .data import Dataset
 from .losses import Loss
-from .network import TwoLayer
+from .network import TwoLayer, a_network, fitting
 from .span import binary_scale, generator
-from .trajectory import Trajectory
+from .trajectory import Trajectory, a_run
 
 __all__ = [
     "activation_pattern",
@@ -48,6 +48,8 @@ def stable_rank(weights: Tensor | TwoLayer) -> Tensor:
     weights = as_float_tensor(weights, "weights")
     if weights.ndim < 2:
         fail("weights", "a matrix (..., m, d)", tuple(weights.shape))
+    if weights.numel() == 0:
+        fail("weights", "a matrix with entries", tuple(weights.shape))
     finite(weights, "weights")
     # By a power of two, so that squares neither overflow nor vanish.
     unit = weights / binary_scale(weights.abs().amax((-2, -1)))[..., None, None]
@@ -60,6 +62,8 @@ def class_stable_rank(net: TwoLayer) -> Tensor:
     """Stable ranks (..., 2) of the rows with ``a_j > 0`` and of those with ``a_j < 0``, K's ``W_{+1}`` and ``W_{-1}``
     (K-4.1.b, K-4.3.a), frozen parts included. NaN for a sign that no neuron has.
     """
+    # Ranks do not change with the scale, and squares of extreme weights would leave the range.
+    net = a_network(net)._reduced()[0]
     gram = net.weight_gram()
     positive = net.positive if net.a.ndim == 1 else net.positive[(0,) * (net.a.ndim - 1)]
     if bool((net.positive != positive).any()):
@@ -76,12 +80,14 @@ def class_stable_rank(net: TwoLayer) -> Tensor:
 
 def networks(run: Trajectory) -> TwoLayer:
     """All recorded networks of a run as one batch, time first; frozen parts, which never move, are shared."""
+    a_run(run)
     weights = torch.stack([run.net(k).weights for k in range(len(run))])
     return TwoLayer(weights, run.initial.a, run.initial.activation, run.initial.frozen_gram)
 
 
 def margins(net: TwoLayer, data: Dataset) -> Tensor:
     """``y_i f(x_i; W)`` (..., n)."""
+    data = fitting(net, data)
     return data.y * net(data.x)
 
 
@@ -93,6 +99,7 @@ def loss_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> T
 
 def activation_pattern(net: TwoLayer, data: Dataset) -> Tensor:
     """Whether ``⟨w_j, x_i⟩ >= 0`` (..., m, n): which side of each sample every neuron is on (K-5.6)."""
+    data = fitting(net, data)
     return net.preactivations(data.x) >= 0
 
 
@@ -104,6 +111,9 @@ def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
     ValueError
         If the samples are linearly dependent, where ρ is not unique.
     """
+    data = fitting(net, data)
+    if a_network(initial, "initial").weights.shape[-2:] != net.weights.shape[-2:]:
+        fail("initial", f"{net.m} neurons and {net.d} columns, like net", tuple(initial.weights.shape[-2:]))
     norms = data.norms.unsqueeze(-1)
     directions = data.x / norms
     correlation = directions @ directions.mT
@@ -117,11 +127,13 @@ def rho_along(run: Trajectory, initial: TwoLayer | None = None) -> Tensor:
     """``ρ_ji`` (T, ..., m, n) at every recorded time of a run (K-5.1), counted from ``initial``: where this run began,
     unless the start of an earlier run that it goes on from is given.
     """
+    a_run(run)
     return rho(networks(run), run.initial if initial is None else initial, run.data)
 
 
 def gradient(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Tensor:
     """``∇L(W)`` (..., m, d), with φ'(0) = 1."""
+    data = fitting(net, data)
     z = net.preactivations(data.x)
     g = losses.get(loss).g(margins(net, data))
     pull = net.a.unsqueeze(-1) * net.activation.derivative(z) * (data.y * g).unsqueeze(-2)
@@ -130,6 +142,7 @@ def gradient(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") -> Ten
 
 def gradient_gram(net: TwoLayer, data: Dataset) -> Tensor:
     """``⟨∇f_i, ∇f_k⟩ = ⟨x_i,x_k⟩ Σ_j a_j² φ'_ij φ'_kj`` (..., n, n) (F-E.5, F-E.6)."""
+    data = fitting(net, data)
     slopes = net.a.unsqueeze(-1) * net.activation.derivative(net.preactivations(data.x))
     return data.gram * (slopes.mT @ slopes)
 
@@ -139,6 +152,7 @@ def proxy_pl_ratio(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic") 
 
     Only the shares ``g_i / Σ g`` matter; from logarithms they are exact at any margin. Again φ'(0) = 1.
     """
+    data = fitting(net, data)
     share = torch.softmax(losses.get(loss).log_g(margins(net, data)), dim=-1)
     slopes = net.activation.derivative(net.preactivations(data.x))
     pull = net.a.unsqueeze(-1) * slopes * (data.y * share).unsqueeze(-2)
@@ -151,6 +165,7 @@ def fresh_preactivations(net: TwoLayer, test: Dataset, seed: int = 0) -> Tensor:
     Outside the coordinates of ``test`` its points are N(0, I), so there the m products with one point are
     N(0, ``frozen_gram``), independent of everything else. Equal frozen parts give equal draws.
     """
+    test = fitting(net, test, "test")
     z = net.preactivations(test.x)
     if net.frozen_gram is None:
         return z
@@ -171,6 +186,10 @@ def even_odd(net: TwoLayer, z: Tensor) -> tuple[Tensor, Tensor]:
 
     For a leaky ReLU ``odd = (1+γ)/2 Σ_j a_j ⟨w_j, x⟩`` is linear in x and ``even = (1-γ)/2 Σ_j a_j |⟨w_j, x⟩|``.
     """
+    z = as_float_tensor(z, "z")
+    if z.ndim < 2 or z.shape[-2] != a_network(net).m:
+        fail("z", f"preactivations of shape (..., {net.m}, k), a row for each neuron", tuple(z.shape))
+    finite(z, "z")
     a = net.a.unsqueeze(-1)
     here, mirrored = ((a * net.activation.value(side)).sum(-2) for side in (z, -z))
     return (here + mirrored) / 2, (here - mirrored) / 2
@@ -178,8 +197,11 @@ def even_odd(net: TwoLayer, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def direction_distance(net: TwoLayer, other: TwoLayer) -> Tensor:
     """``‖W/‖W‖_F - V/‖V‖_F‖_F`` (...), frozen parts included (orthogonal to each other unless one's Gram matrix is a
-    multiple of the other's).
+    multiple of the other's). NaN where a network is zero: it has no direction.
     """
+    a_network(net)
+    if a_network(other, "other").weights.shape[-2:] != net.weights.shape[-2:]:
+        fail("other", f"{net.m} neurons and {net.d} columns, like net", tuple(other.weights.shape[-2:]))
     ours, theirs = net.frobenius()[..., None, None], other.frobenius()[..., None, None]
     inside = (net.weights / ours - other.weights / theirs).square().sum((-2, -1))
     frozen = [
@@ -208,6 +230,8 @@ def smoothed_margin(run: Trajectory) -> Tensor:
 
     ``ℓ^{-1}(nL)`` is the margin of one sample that has the whole loss. Computed from ``log L``, so at any loss.
     """
+    if a_run(run).loss not in (losses.LOGISTIC, losses.EXPONENTIAL):
+        fail("run", "one with logistic or exponential loss, whose inverse is known", run.loss.name)
     log_total = run.log_loss + math.log(run.data.n)
     margin = -log_total
     if run.loss.name == "logistic":
@@ -221,7 +245,7 @@ def clock_velocity(run: Trajectory, index: int = -1) -> TwoLayer:
     """``dW/ds`` as the mean over the interval that ends at a recorded time, as a network: it tends to the KKT point at
     its true scale, and far sooner than ``W/s`` does (F-3.1, F-3.5), for the start drops out of it.
     """
-    index = run.index(index)
+    index = a_run(run).index(index)
     if run.s is None:
         fail("run", "a run of gradient_flow", "one of descent, which has no loss clock")
     if index == 0:

@@ -11,15 +11,18 @@ import torch
 from torch import Tensor
 
 from ._checks import (
+    a_choice,
     as_float_tensor,
+    destination,
     fail,
     finite,
+    fits_memory,
     numbers,
     own_tensor,
     positive,
     positive_int,
-    scalar_or_tensor,
     seed_number,
+    shown,
 )
 from ._compare import Comparable
 from ._saving import Savable
@@ -28,7 +31,7 @@ from .data import Dataset
 from .dataset import a_dataset
 from .span import binary_scale, generator, spectral_norm, wishart
 
-__all__ = ["Activation", "TwoLayer", "a_network", "leaky_relu", "relu", "smoothed_leaky_relu"]
+__all__ = ["Activation", "TwoLayer", "a_network", "fitting", "leaky_relu", "relu", "smoothed_leaky_relu"]
 
 
 OUTPUTS = ("1/sqrt(m)", "1/m")
@@ -79,6 +82,13 @@ class TwoLayer(Comparable, Savable):
             frozen = own_tensor(self.frozen_gram, "frozen_gram").to(weights)
             _check_gram(frozen, self.m, "frozen_gram")
             object.__setattr__(self, "frozen_gram", frozen)
+        own = _broadcast(weights.shape[:-2], a.shape[:-1])
+        gamma = getattr(self.activation.gamma, "shape", ())
+        if _broadcast(own, gamma) is None:
+            fail("activation", f"slopes whose shape broadcasts with {tuple(own)}, the batch", tuple(gamma))
+        if self.frozen_gram is not None and _broadcast(own, gamma, frozen.shape[:-2]) is None:
+            expected = f"a batch shape that broadcasts with {tuple(own)}, that of the weights"
+            fail("frozen_gram", expected, tuple(frozen.shape[:-2]))
 
     def with_weights(self, weights: Tensor) -> TwoLayer:
         """The same network with another first layer of the same width and number of columns."""
@@ -117,16 +127,17 @@ class TwoLayer(Comparable, Savable):
         a_dataset(data)
         an_activation(activation)
         m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
-        positive(scale, "scale", zero=True)
-        if output not in OUTPUTS:
-            fail("output", " or ".join(map(repr, OUTPUTS)), repr(output))
+        scale = positive(scale, "scale", zero=True)
+        a_choice(output, "output", OUTPUTS)
         if output == "1/m" and m_pos != m_neg:
             fail("m_neg", f"{m_pos}, as many as m_pos (K has m neurons of each sign)", m_neg)
         m = m_pos + m_neg
+        outside = m if data.in_span else 0
+        fits_memory(m * (data.d + outside), "m_pos, m_neg", (m_pos, m_neg))
         size = math.sqrt(m) if output == "1/sqrt(m)" else m_pos
         a = torch.cat([torch.ones(m_pos), -torch.ones(m_neg)]).to(data.x) / size
         weights, frozen = _draws(seed, m, data.d, data.ambient_dim - data.d)
-        factor = torch.as_tensor(scalar_or_tensor(scale, "scale"), dtype=torch.float64).cpu()
+        factor = torch.as_tensor(scale, dtype=torch.float64).cpu()
         if factor.ndim:
             lead = (slice(None),) * (weights.ndim - 2) + (None,) * factor.ndim
             weights, frozen = weights[lead], None if frozen is None else frozen[lead]
@@ -170,8 +181,12 @@ class TwoLayer(Comparable, Savable):
     def preactivations(self, x: Tensor) -> Tensor:
         """``⟨w_j, x_i⟩`` (..., m, n) at samples x (..., n, d)."""
         x = as_float_tensor(x, "x").to(self.weights)
+        if x.ndim < 2:
+            fail("x", f"samples as rows, of shape (..., n, {self.d})", f"shape {tuple(x.shape)}")
         if x.shape[-1] != self.d:
             fail("x", f"{self.d} columns, like the weights", x.shape[-1])
+        _batches_fit(self, x.shape[:-2], "x")
+        finite(x, "x")
         return self.weights @ x.mT
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -223,6 +238,7 @@ class TwoLayer(Comparable, Savable):
 
     def to(self, *args, **kwargs) -> TwoLayer:
         """The same network on another device or in another dtype (arguments as for ``Tensor.to``)."""
+        destination(*args, **kwargs)
         frozen = None if self.frozen_gram is None else self.frozen_gram.to(*args, **kwargs)
         return TwoLayer(
             self.weights.to(*args, **kwargs), self.a.to(*args, **kwargs), self.activation.to(*args, **kwargs), frozen
@@ -277,12 +293,12 @@ def _draws(seed: object, m: int, d: int, outside: int) -> tuple[Tensor, Tensor |
     outside.
     """
     if isinstance(seed, (np.ndarray, Tensor)) and seed.ndim == 1:
-        seed = seed.tolist()
-    if not isinstance(seed, Sequence) or isinstance(seed, (str, bytes)):
+        seed = own_tensor(seed, "seed").tolist() if len(seed) == 0 else list(seed)
+    if not isinstance(seed, (list, tuple, range)):
         return _draw(seed_number(seed), m, d, outside)
     seeds = [seed_number(one) for one in seed]
     if not seeds:
-        fail("seed", "a whole number, or a list of at least one", repr(seed))
+        fail("seed", "a whole number, or a list of at least one", shown(seed))
     parts = [_draw(one, m, d, outside) for one in seeds]
     weights = torch.stack([inside for inside, _ in parts])
     return weights, torch.stack([gram for _, gram in parts]) if outside else None
@@ -292,6 +308,32 @@ def _draw(seed: int | None, m: int, d: int, outside: int) -> tuple[Tensor, Tenso
     stream = generator(seed, "weights")
     inside = torch.randn(m, d, generator=stream, dtype=torch.float64)
     return inside, wishart(m, outside, stream) if outside else None
+
+
+def _broadcast(*shapes: Sequence[int]) -> torch.Size | None:
+    """The shape that batches have together, None where they do not broadcast."""
+    try:
+        return torch.broadcast_shapes(*map(tuple, shapes))
+    except RuntimeError:
+        return None
+
+
+def _batches_fit(net: TwoLayer, batch: torch.Size, argument: str) -> None:
+    """Refuse a batch that does not broadcast with that of the network."""
+    gamma = getattr(net.activation.gamma, "shape", ())
+    own = _broadcast(net.weights.shape[:-2], net.a.shape[:-1], gamma)
+    if _broadcast(own, batch) is None:
+        fail(argument, f"a batch shape that broadcasts with {tuple(own)}, that of the networks", tuple(batch))
+
+
+def fitting(net: TwoLayer, data: Dataset, argument: str = "data") -> Dataset:
+    """The data, beside the network, once both are what they should be and fit each other."""
+    a_network(net)
+    a_dataset(data, argument)
+    if net.d != data.d:
+        fail("net", f"weights with {data.d} columns, like the data", net.d)
+    _batches_fit(net, data.x.shape[:-2], argument)
+    return data if data.x.device == net.weights.device else data.to(net.weights.device)
 
 
 def a_network(value: object, argument: str = "net") -> TwoLayer:

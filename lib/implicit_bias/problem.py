@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import losses
-from ._checks import fail
+from ._checks import fail, shown
 from .data import Dataset
 from .dataset import a_dataset
 from .network import Activation, TwoLayer, a_network
@@ -25,14 +25,15 @@ more than it saves.
 
 def compute_device(device: str, entries: int, home: torch.device) -> torch.device:
     """Where to run: ``"auto"`` takes a GPU when one is present and the run is large, else the data's own device."""
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         return torch.device("cuda") if torch.cuda.is_available() and entries >= GPU_WORTHWHILE else home
     try:
         place = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise ValueError(f"device: expected 'auto' or a device that torch can use, got {device!r} ({error})") from error
+        got = f"{shown(device)} ({error})"
+        raise ValueError(f"device: expected 'auto' or a device that torch can use, got {got}") from error
     if place.type == "meta" or device is None:
-        fail("device", "'auto' or a device that holds numbers", repr(device))
+        fail("device", "'auto' or a device that holds numbers", shown(device))
     return place
 
 

@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import fail
+from ._checks import fail, number_between
 from ._compare import Comparable
 from ._format import format_error
 from ._saving import Savable
-from .dataset import Dataset, a_dataset
+from .dataset import Dataset
 from .least_distance import nonnegative_least_squares
-from .network import TwoLayer, a_network
+from .network import TwoLayer, fitting
 from .span import binary_scale
 
 __all__ = ["KKTResidual", "kkt_residual"]
@@ -82,10 +82,8 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
     ValueError
         If net and data do not fit, or the activation is not homogeneous (Problem (1) is then no limit of anything).
     """
-    a_network(net)
-    a_dataset(data)
-    if net.d != data.d:
-        fail("net", f"weights with {data.d} columns, like the data", net.d)
+    data = fitting(net, data)
+    kink = number_between(kink, "kink", 0, 1, "a number in [0, 1)", ends="[)")
     if not net.activation.homogeneous:
         fail("net", "a homogeneous activation (leaky ReLU or ReLU)", net.activation.name)
     batch = torch.broadcast_shapes(net.weights.shape[:-2], data.x.shape[:-2])

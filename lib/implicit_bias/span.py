@@ -75,9 +75,11 @@ def wishart(m: int, degrees: int, stream: torch.Generator) -> Tensor:
 
 
 def binary_scale(size: Tensor) -> Tensor:
-    """A power of two of about this size (...), 1 where it is 0: dividing by it rounds nothing."""
+    """The largest power of two that is at most this size (...), 1 where it is 0: dividing by it
+    rounds nothing.
+    """
     mantissa = torch.frexp(size).mantissa
-    return torch.where(size > 0, size / mantissa, torch.ones_like(size))
+    return torch.where(size > 0, size / (2 * mantissa), torch.ones_like(size))
 
 
 def spectral_norm(weight_gram: Tensor) -> Tensor:

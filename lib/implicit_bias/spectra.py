@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, positive, positive_int
+from ._checks import fail, fits_memory, number_between, own_tensor, positive, positive_int
+from ._compare import Comparable
+from ._saving import Savable
 from .span import chi
 
 __all__ = ["Spectrum", "autoregressive", "equicorrelated", "isotropic", "power_law", "spectrum_rows"]
@@ -25,12 +27,15 @@ MOST_DIMENSIONS = int(1e300)
 drawn in.
 """
 
+MOST_STEPS = 10_000_000
+"""Distinct eigenvalues that a sampler of spectra makes at most (80 MB)."""
+
 CHUNK = 10_000_000
 """So many numbers (80 MB) are held at once while drawing; a batch is made in as many turns as that takes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Comparable, Savable):
     """Distinct eigenvalues (K,) of a covariance, each with its multiplicity (K,); unpacks into the two.
 
     Raises
@@ -43,8 +48,8 @@ class Spectrum:
     multiplicities: Tensor | Sequence[float]
 
     def __post_init__(self) -> None:
-        s = as_float_tensor(self.eigenvalues, "eigenvalues").double()
-        m = as_float_tensor(self.multiplicities, "multiplicities").double()
+        s = own_tensor(self.eigenvalues, "eigenvalues").double()
+        m = own_tensor(self.multiplicities, "multiplicities").double()
         if s.ndim != 1 or s.shape != m.shape or len(s) == 0:
             fail(
                 "eigenvalues, multiplicities",
@@ -74,7 +79,7 @@ class Spectrum:
 
     @property
     def square(self) -> float:
-        """``Tr Σ²``, the variance of an inner product of two samples."""
+        """``Tr Σ²``, the variance of an inner product of two samples; infinite past 1.8e308."""
         return float((self.eigenvalues.square() * self.multiplicities).sum())
 
     @property
@@ -85,11 +90,16 @@ class Spectrum:
     @property
     def effective_dim(self) -> float:
         """``(Tr Σ)² / Tr Σ²``, between 1 and d: what takes the place of d in every hypothesis on the data."""
-        return self.trace**2 / self.square
+        # With the norm taken out, for squares may leave the range of floats.
+        s = self.eigenvalues / self.norm
+        trace = float((s * self.multiplicities).sum())
+        return trace / float((s.square() * self.multiplicities).sum()) * trace
 
     def normalised(self) -> Spectrum:
         """The same shape with ``Tr Σ = d``, as Lemma 3.3 (F-3.3) has it."""
-        return Spectrum(self.eigenvalues * (self.d / self.trace), self.multiplicities)
+        unit = self.eigenvalues / self.norm
+        trace = float((unit * self.multiplicities).sum())
+        return Spectrum(unit * (self.d / trace), self.multiplicities)
 
     def __repr__(self) -> str:
         size = f"norm {self.norm:.3g}, effective dimension {self.effective_dim:.3g}"
@@ -119,8 +129,9 @@ def power_law(d: int, decay: float, *, exact: int = 64, per_decade: int = 16) ->
     for this step spectrum.
     """
     d = positive_int(d, "d", most=MOST_DIMENSIONS)
-    exact, per_decade = positive_int(exact, "exact"), positive_int(per_decade, "per_decade")
-    positive(decay, "decay", zero=True)
+    exact = positive_int(exact, "exact", most=MOST_STEPS)
+    per_decade = positive_int(per_decade, "per_decade", most=10_000)
+    decay = number_between(decay, "decay", 0, 1e3, "a number from 0 to 1000")
     if decay == 0:
         return isotropic(d)
     head = torch.arange(1, min(d, exact) + 1, dtype=torch.float64)
@@ -144,9 +155,8 @@ def autoregressive(d: int, r: float, steps: int = 256) -> Spectrum:
     averaged, into at most ``steps`` steps.
     """
     d = positive_int(d, "d")
-    steps = min(positive_int(steps, "steps"), d)
-    if not 0 <= r < 1:
-        fail("r", "a correlation in [0, 1)", r)
+    steps = min(positive_int(steps, "steps", most=MOST_STEPS), d)
+    r = number_between(r, "r", 0, 1, "a correlation in [0, 1)", ends="[)")
     counts = torch.full((steps,), float(d // steps), dtype=torch.float64)
     counts[: d % steps] += 1
     edges = torch.cat([torch.zeros(1, dtype=torch.float64), counts.cumsum(0) / d * torch.pi])
@@ -161,8 +171,7 @@ def equicorrelated(d: int, r: float) -> Spectrum:
     ``1 - r``.
     """
     d = positive_int(d, "d", least=2, most=MOST_DIMENSIONS)
-    if not 0 <= r <= 1:
-        fail("r", "a correlation in [0, 1]", r)
+    r = number_between(r, "r", 0, 1, "a correlation in [0, 1]")
     return Spectrum([1 + (d - 1) * r, 1 - r], [1.0, float(d - 1)])
 
 
@@ -172,6 +181,8 @@ def spectrum_rows(n: int, spectrum: Spectrum, stream: torch.Generator, draws: in
     Without ``draws`` there is no batch.
     """
     width = float(spectrum.multiplicities.clamp(max=n).sum()) * n  # numbers a draw needs on the way
+    fits_memory(int(width), "n", n)
+    fits_memory(n * n * (draws or 1), "draws", draws)
     chunk = max(1, int(CHUNK / width))
     left, parts = 1 if draws is None else draws, []
     while left > 0:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-from ._checks import fail
+from ._checks import fail, shown
 
 __all__ = ["stored_result"]
 
@@ -25,6 +25,6 @@ def stored_result(name: str) -> dict:
     known = sorted(
         path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")
     )
-    if name not in known:
-        fail("name", f"one of {', '.join(known)}", repr(name))
+    if not isinstance(name, str) or name not in known:
+        fail("name", f"one of {', '.join(known)}", shown(name))
     return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))

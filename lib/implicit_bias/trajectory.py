@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ._checks import fail
+from ._checks import destination, fail
 from ._compare import Comparable
 from ._saving import Savable
 from .data import Dataset
 from .losses import Loss
 from .network import TwoLayer
 
-__all__ = ["DESCENT", "FLOW", "Lift", "Outcome", "Trajectory", "minibatch_rule"]
+__all__ = ["DESCENT", "FLOW", "Lift", "Outcome", "Trajectory", "a_run", "minibatch_rule"]
 
 DESCENT, FLOW = "gradient descent", "gradient flow"
 """The rules that theorems speak of, as a run names them."""
@@ -170,6 +170,8 @@ class Trajectory(Comparable, Savable):
     def to(self, device: str | torch.device) -> Trajectory:
         """The same run with everything it holds on another device."""
 
+        destination(device)
+
         def there(value: object) -> object:
             return value.to(device) if isinstance(value, (Tensor, Dataset, TwoLayer, Lift)) else value
 
@@ -181,9 +183,17 @@ class Trajectory(Comparable, Savable):
         return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
 
 
+def a_run(value: object, argument: str = "run") -> Trajectory:
+    """Refuse what is no :class:`Trajectory`, and say what makes one."""
+    if isinstance(value, Trajectory):
+        return value
+    made = "gradient_descent, sgd and gradient_flow return it"
+    return fail(argument, f"a Trajectory, as {made}", type(value).__name__)
+
+
 def _whole(value: object) -> int | None:
     """An integer, or None for what is none; True is none."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or getattr(value, "dtype", None) == torch.bool:
         return None
     try:
         return operator.index(value)

@@ -108,7 +108,7 @@ def test_samplers_refuse_bad_arguments(rejects):
             ib.data.correlated(3, p=p)
     with rejects("signs", "'both'"):
         ib.data.correlated(3, p=0.1, signs="both")
-    with rejects("gram", "semidefinite", "-0.2"):
+    with rejects("p", "semidefinite", "-0.2"):
         ib.data.correlated(3, p=0.6, signs="oppose")
     with rejects("gram", "symmetric"):
         ib.data.from_gram([[1.0, 0.5], [0.0, 1.0]])

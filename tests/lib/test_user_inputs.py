@@ -5,6 +5,8 @@ back.
 import io
 import pickle
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields, is_dataclass
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -12,7 +14,8 @@ import torch
 from torch import nn
 
 import implicit_bias as ib
-from implicit_bias import hypotheses, spectra
+from implicit_bias import hypotheses, losses, margin, measures, spectra
+from implicit_bias.dynamics import log_spaced
 
 LABELS = [1, -1, 1, -1]
 A = [0.5, 0.5, -0.5, -0.5]
@@ -148,6 +151,329 @@ REFUSED = {
     "per decade": ("per_decade", lambda: spectra.power_law(100, 1, per_decade=-1)),
     "stable rank": ("weights", lambda: ib.stable_rank(torch.full((2, 2), float("nan")))),
 }
+
+# Each function of networks, data and runs, with what else it takes.
+OF_NET_AND_DATA = {
+    "margins": lambda net, data: measures.margins(net, data),
+    "loss_ratio": lambda net, data: measures.loss_ratio(net, data),
+    "activation_pattern": lambda net, data: measures.activation_pattern(net, data),
+    "rho": lambda net, data: measures.rho(net, NET, data),
+    "gradient": lambda net, data: measures.gradient(net, data),
+    "gradient_gram": lambda net, data: measures.gradient_gram(net, data),
+    "proxy_pl_ratio": lambda net, data: measures.proxy_pl_ratio(net, data),
+    "kkt_residual": lambda net, data: ib.kkt_residual(net, data),
+    "gradient_descent": lambda net, data: ib.gradient_descent(net, data, 0.5, 3),
+    "sgd": lambda net, data: ib.sgd(net, data, 0.5, 3, 2),
+    "gradient_flow": lambda net, data: ib.gradient_flow(net, data, 1.0),
+}
+OF_DATA = {
+    "max_margin": ib.max_margin,
+    "kkt_point": lambda data: ib.kkt_point(data, 2, 2, 0.5),
+    "kkt_matrix": lambda data: margin.kkt_matrix(data, 2, 2, 0.5),
+    "class_slopes": lambda data: margin.class_slopes(data, 0.5),
+    "fresh": lambda data: ib.data.fresh(data, 2),
+    "H_3_2": lambda data: hypotheses.H_3_2(data, 0.5),
+    "H_S1": lambda data: hypotheses.H_S1(data, 0.5),
+    "H_4_2": lambda data: hypotheses.H_4_2(data, 0.5),
+    "data_conditions": lambda data: hypotheses.data_conditions(data, 0.5),
+    "A1": lambda data: hypotheses.A1(data, 0.5, 0.0, 0.1),
+    "A2": lambda data: hypotheses.A2(data, 0.5, 4, 0.1, 0.1),
+    "H_K4_1": lambda data: hypotheses.H_K4_1(data, 0.5, 4, 0.1, 0.1),
+    "H_K4_3": lambda data: hypotheses.H_K4_3(data, 4, 0.1, 0.1),
+}
+OF_RUN = {
+    "networks": measures.networks,
+    "rho_along": measures.rho_along,
+    "smoothed_margin": measures.smoothed_margin,
+    "clock_velocity": measures.clock_velocity,
+}
+NO_OBJECTS = [None, 0.5, "abc", np.eye(4), torch.eye(4), [NET], nn.Linear(4, 4)]
+PAIR = ib.TwoLayer(np.stack([np.eye(4)] * 2), A, ib.leaky_relu(0.5))
+TRIPLE = ib.Dataset(np.stack([np.eye(4)] * 3), [LABELS] * 3)
+
+
+@pytest.mark.parametrize("call", OF_NET_AND_DATA.values(), ids=OF_NET_AND_DATA)
+def test_networks_and_data_are_what_they_should_be_and_fit(call, rejects):
+    for value in [*NO_OBJECTS, DATA, RUN]:
+        with rejects("net", "TwoLayer"):
+            call(value, DATA)
+    for value in [*NO_OBJECTS, NET, RUN]:
+        with rejects("data", "Dataset"):
+            call(NET, value)
+    with rejects("net", "7 columns"):
+        call(NET, ib.data.orthogonal(7))
+    with rejects("(data|net)", "broadcast"):
+        call(PAIR, TRIPLE)
+
+
+@pytest.mark.parametrize("call", OF_DATA.values(), ids=OF_DATA)
+def test_data_are_data(call, rejects):
+    for value in [*NO_OBJECTS, NET, RUN]:
+        with rejects("data", "Dataset"):
+            call(value)
+
+
+@pytest.mark.parametrize("call", OF_RUN.values(), ids=OF_RUN)
+def test_runs_are_runs(call, rejects):
+    for value in [*NO_OBJECTS, NET, DATA]:
+        with rejects("run", "Trajectory"):
+            call(value)
+
+
+SLOPES = ib.leaky_relu(torch.tensor([0.5, 0.3]))
+NUMBERS = {
+    "gamma of H": ("gamma", lambda v: hypotheses.H_4_2(DATA, v)),
+    "gamma of a point": ("gamma", lambda v: ib.kkt_point(DATA, 2, 2, v)),
+    "gamma of slopes": ("gamma", lambda v: margin.class_slopes(DATA, v)),
+    "gamma": ("gamma", ib.leaky_relu),
+    "H": ("H", lambda v: hypotheses.A1(DATA, 0.5, v, 0.1)),
+    "step": ("step_size", lambda v: hypotheses.A1(DATA, 0.5, 1.0, v)),
+    "scale": ("scale", lambda v: hypotheses.A2(DATA, 0.5, 4, 0.1, v)),
+    "C": ("C", lambda v: hypotheses.data_conditions(DATA, 0.5, v)),
+    "C of K": ("C", lambda v: hypotheses.H_K4_3(DATA, 4, 0.1, 0.1, v)),
+    "delta": ("delta", lambda v: hypotheses.H_K4_3(DATA, 4, 0.1, 0.1, delta=v)),
+    "step of a run": ("step_size", lambda v: ib.gradient_descent(NET, DATA, v, 2)),
+    "scale of a start": ("scale", lambda v: ib.TwoLayer.init(DATA, 2, 2, ib.relu(), v)),
+    "factor": ("factor", NET.scaled),
+    "kink": ("kink", lambda v: ib.kkt_residual(NET, DATA, kink=v)),
+    "p": ("p", lambda v: ib.data.correlated(3, p=v)),
+    "norms": ("norms", lambda v: ib.data.orthogonal(3, norms=v)),
+    "dof": ("dof", lambda v: ib.data.heavy_tailed(3, 5, v)),
+    "mean_norm": ("mean_norm", lambda v: ib.data.xor(4, 5, v)),
+    "label_noise": ("label_noise", lambda v: ib.data.xor(4, 5, 1.0, v)),
+    "epsilon": ("epsilon", ib.data.lemma_b8),
+    "decay": ("decay", lambda v: spectra.power_law(10, v)),
+    "r": ("r", lambda v: spectra.autoregressive(10, v)),
+    "r of all": ("r", lambda v: spectra.equicorrelated(10, v)),
+    "until": ("until", lambda v: ib.gradient_flow(NET, DATA, v)),
+}
+NO_NUMBERS = [
+    None,
+    "abc",
+    b"1",
+    True,
+    1j,
+    float("nan"),
+    float("inf"),
+    10**400,
+    10**5000,
+    [],
+    torch.zeros(0),
+    torch.tensor(float("nan")),
+    torch.tensor(1.0, device="meta"),
+    np.ma.masked,
+    np.ma.masked_array([0.5, 0.5], mask=[False, True]),
+    object(),
+    {},
+    [[1], [1, 2]],
+    NET,
+    DATA,
+]
+
+
+@pytest.mark.parametrize("argument, call", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_are_numbers(argument, call, rejects):
+    for value in NO_NUMBERS:
+        with rejects(argument):
+            call(value)
+
+
+@pytest.mark.parametrize("argument, call", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_of_any_kind_are_taken_without_their_graph(argument, call):
+    if argument == "until":
+        return
+    half = 0.5
+    kinds = (torch.tensor(half, requires_grad=True), np.float32(half), np.array(half), Fraction(1, 2))
+    small = argument == "p"
+    for value in kinds:
+        try:
+            result = call(value)
+        except ValueError:
+            assert argument in ("dof", "label_noise") or small
+            continue
+        assert not any(tensor.requires_grad for tensor in tensors(result))
+
+
+def tensors(value):
+    """All tensors in a result."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if is_dataclass(value):
+        value = [getattr(value, f.name) for f in fields(value)]
+    return sum(map(tensors, value), []) if isinstance(value, (tuple, list)) else []
+
+
+INTEGERS = {
+    "n": ("n", lambda v: ib.data.gaussian(v, 5)),
+    "n of a Gram matrix": ("n", ib.data.orthogonal),
+    "d": ("d", lambda v: ib.data.gaussian(2, v)),
+    "positive": ("positive", lambda v: ib.data.gaussian(4, 5, positive=v)),
+    "draws": ("draws", lambda v: ib.data.heavy_tailed(4, 5, 3.0, draws=v)),
+    "count": ("count", lambda v: ib.data.fresh(ib.data.xor(4, 5, 1.0), v)),
+    "m_pos": ("m_pos", lambda v: ib.TwoLayer.init(DATA, v, 2, ib.relu(), 0.1)),
+    "m_pos of a point": ("m_pos", lambda v: ib.kkt_point(DATA, v, 2, 0.5)),
+    "m_pos of a matrix": ("m_pos", lambda v: margin.kkt_matrix(DATA, v, 2, 0.5)),
+    "m": ("m", lambda v: hypotheses.A2(DATA, 0.5, v, 0.1, 0.1)),
+    "steps": ("steps", lambda v: ib.gradient_descent(NET, DATA, 0.1, v)),
+    "batch_size": ("batch_size", lambda v: ib.sgd(NET, DATA, 0.1, 3, v)),
+    "last": ("last", log_spaced),
+    "log_spaced": ("count", lambda v: log_spaced(10, v)),
+    "exact": ("exact", lambda v: spectra.power_law(100, 1.0, exact=v)),
+    "per_decade": ("per_decade", lambda v: spectra.power_law(100, 1.0, per_decade=v)),
+    "ambient_dim": ("ambient_dim", lambda v: ib.Dataset(np.eye(4), LABELS, v)),
+}
+
+
+@pytest.mark.parametrize("argument, call", INTEGERS.values(), ids=INTEGERS)
+def test_integers_are_integers(argument, call, rejects):
+    for value in [*NO_NUMBERS, 1.5, -1, torch.tensor([1.0, 2.0])]:
+        if value is None and argument in ("positive", "draws", "ambient_dim"):
+            continue
+        with rejects(argument):
+            call(value)
+
+
+HUGE = 2**50
+TOO_LARGE = {
+    "gaussian": lambda: ib.data.gaussian(HUGE, 10),
+    "full": lambda: ib.data.gaussian(2, HUGE, space="full"),
+    "orthogonal": lambda: ib.data.orthogonal(HUGE),
+    "correlated": lambda: ib.data.correlated(HUGE, p=0.1),
+    "mixture": lambda: ib.data.gaussian_mixture(HUGE, 10, 1.0),
+    "spectrum": lambda: ib.data.gaussian_spectrum(HUGE, [1.0], [4.0]),
+    "draws": lambda: ib.data.gaussian_spectrum(4, [1.0], [4.0], draws=HUGE),
+    "fresh": lambda: ib.data.fresh(ib.data.xor(4, 5, 1.0), HUGE),
+    "init": lambda: ib.TwoLayer.init(DATA, HUGE, 2, ib.relu(), 0.1),
+    "kkt_point": lambda: ib.kkt_point(DATA, HUGE, 2, 0.5),
+}
+
+
+@pytest.mark.parametrize("call", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_what_no_memory_holds_is_refused_at_once(call):
+    with pytest.raises(ValueError, match=r"^[\w, ]+: expected a size that memory holds"):
+        call()
+
+
+WORDS = {
+    "space": ("space", lambda v: ib.data.gaussian(2, 4, space=v)),
+    "scale": ("scale", lambda v: ib.data.heavy_tailed(2, 4, 3.0, scale=v)),
+    "signs": ("signs", lambda v: ib.data.correlated(2, signs=v)),
+    "output": ("output", lambda v: ib.TwoLayer.init(DATA, 2, 2, ib.relu(), 0.1, v)),
+    "loss": ("loss", lambda v: ib.gradient_descent(NET, DATA, 0.1, 2, v)),
+    "device": ("device", lambda v: ib.gradient_descent(NET, DATA, 0.1, 2, device=v)),
+    "name": ("name", ib.stored_result),
+    "name of an activation": ("name", lambda v: ib.Activation(v, 0.5)),
+    "smooth": ("smooth", lambda v: ib.Activation("leaky_relu", 0.5, v)),
+    "centre": ("centre", lambda v: ib.data.digits(4, centre=v)),
+    "whiten": ("whiten", lambda v: ib.data.digits(4, whiten=v)),
+    "classes": ("classes", lambda v: ib.data.digits(4, v)),
+    "ids": ("ids", ib.ledger),
+    "to": ("to", DATA.to),
+    "net.to": ("to", NET.to),
+    "run.to": ("to", RUN.to),
+}
+
+
+@pytest.mark.parametrize("argument, call", WORDS.values(), ids=WORDS)
+def test_words_are_words(argument, call, rejects):
+    numbers = (3.5, np.ones(2), torch.ones(2, 2, dtype=torch.bool), 10**5000, object())
+    for value in ("abc", *(() if argument == "ids" else ([1, 2, 3], np.ma.masked_array([1, 2, 3]))), *numbers):
+        if argument == "ids" and not isinstance(value, (str, float, int)):
+            continue
+        with rejects(argument):
+            call(value)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.float16, torch.complex64, torch.bool, "meta", True])
+def test_nothing_is_rounded_or_dropped_on_a_move(kind, rejects):
+    for thing in (DATA, NET):
+        with rejects("to", "float64"):
+            thing.to(kind)
+
+
+def test_what_networks_and_losses_are_asked_of(rejects):
+    for value in (0.5, np.ones(4), np.ones((0, 3)), "abc", None):
+        with rejects("x"):
+            NET(value)
+    for value in (np.full((2, 4), np.nan), np.full((2, 4), np.inf)):
+        with rejects("x", "finite"):
+            NET.preactivations(value)
+    with rejects("x", "broadcast"):
+        PAIR(TRIPLE.x)
+    with rejects("activation", "broadcast"):
+        ib.TwoLayer(np.ones((3, 2, 2)), [1, -1], SLOPES)
+    with rejects("z", "a row for each neuron"):
+        measures.even_odd(NET, np.ones(4))
+    with rejects("z", "finite"):
+        measures.even_odd(NET, np.full((4, 2), np.nan))
+    for value in ("abc", None, np.ma.masked):
+        for function in (losses.LOGISTIC.g, losses.EXPONENTIAL.log_g, losses.LOGISTIC.log_mean):
+            with rejects("q"):
+                function(value)
+        for function in (ib.leaky_relu(0.5).value, ib.smoothed_leaky_relu(0.5).derivative):
+            with rejects("z"):
+                function(value)
+    with rejects("value", "function"):
+        losses.Loss("mine", 1, 2, 3, 4)
+    assert float(losses.LOGISTIC.value(np.zeros(()))) == pytest.approx(np.log(2))
+
+
+def test_a_smoothed_margin_of_a_loss_of_ones_own_is_refused(rejects):
+    known = losses.EXPONENTIAL
+    own = losses.Loss("own", known.value, known.log_value, known.g, known.log_g)
+    with rejects("run", "inverse"):
+        measures.smoothed_margin(ib.gradient_descent(NET, DATA, 0.1, 2, own))
+
+
+# -- scale --------
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-150, 1.0, 1e150, 1e308])
+def test_ranks_do_not_change_with_the_scale(size):
+    rows = np.array([[1.0, 0.25], [0.0, 0.5]])
+    assert float(ib.stable_rank(size * rows)) == pytest.approx(float(ib.stable_rank(rows)), rel=1e-14)
+    net, unit = (ib.TwoLayer(s * rows, [1, 1], ib.relu()) for s in (size, 1.0))
+    torch.testing.assert_close(
+        measures.class_stable_rank(net), measures.class_stable_rank(unit), rtol=1e-14, atol=0, equal_nan=True
+    )
+
+
+def test_small_gram_matrices_are_symmetric_or_refused(rejects):
+    with rejects("gram", "mirror"):
+        ib.data.from_gram(1e-20 * np.array([[1.0, 0.5], [0.0, 1.0]]))
+    for size in (1e-290, 1e290):
+        data = ib.data.from_gram(size * np.array([[1.0, 1.0], [1.0, 1.0]]))
+        assert float(data.gram.min()) == pytest.approx(size)
+    for size in (1e-320, 1e305):
+        with rejects("gram"):
+            ib.data.from_gram(size * np.eye(2))
+
+
+def test_spectra_are_their_own_at_any_size():
+    values = torch.tensor([2.0, 1.0], dtype=torch.float64)
+    spectrum = spectra.Spectrum(values, torch.tensor([1.0, 1.0], dtype=torch.float64))
+    values -= 100
+    assert spectrum.norm == 2
+    assert "1e+160" in repr(spectra.isotropic(1e160))
+    assert spectra.isotropic(1e300).effective_dim == pytest.approx(1e300)
+    assert pickle.loads(pickle.dumps(spectrum)) == spectrum
+
+
+def test_a_run_does_not_share_its_step_size():
+    steps = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    run = ib.gradient_descent(NET, DATA, steps, 2)
+    steps -= 100
+    assert run.step_size.tolist() == [0.1, 0.2]
+    for given in ([0.1, 0.2], np.array([0.2, 0.1])[::-1]):
+        assert ib.gradient_descent(NET, DATA, given, 2) == run
+
+
+def test_a_start_that_overflows_is_refused(rejects):
+    for go in (lambda net: ib.gradient_descent(net, DATA, 0.1, 2), lambda net: ib.gradient_flow(net, DATA, 1.0)):
+        with rejects("net", "overflow"):
+            go(NET.scaled(1e200))
 
 
 @pytest.mark.parametrize("argument, call", REFUSED.values(), ids=REFUSED)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from .._checks import fail, shown
 from .._compare import Comparable
 from .._format import format_slack
 from .._saving import Savable
@@ -66,7 +67,7 @@ class Claims(Mapping):
         self._claims: dict[str, Claim] = {}
 
     def __getitem__(self, id: str) -> Claim:
-        if id not in self._claims:
+        if not isinstance(id, str) or id not in self._claims:
             raise KeyError(f"{id!r} is no claim of this library; there are {', '.join(self)}")
         return self._claims[id]
 
@@ -159,6 +160,8 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
     """Run both controls of every claim (or of ``ids``) and return one :class:`Row` each, in the order of the
     register.
     """
+    if isinstance(ids, str) or not isinstance(ids, (Iterable, type(None))):
+        fail("ids", "a list of claims' ids", shown(ids))
     rows = []
     for id in registry if ids is None else ids:
         claim, start = registry[id], time.perf_counter()
