@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import fail, fits_memory, gamma_in_range, positive_int
+from ._checks import fail, fits_memory, gamma_in_range, number_between, positive_int
 from ._compare import Comparable
 from ._saving import Savable
 from .dataset import Dataset, a_dataset
@@ -107,7 +107,10 @@ def kkt_matrix(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> 
 
     ``s`` is 1 on I+ and γ on I-, ``t`` the reverse: the slopes of positive and of negative neurons at each sample.
     """
-    m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
+    # Only their ratio matters: shares and limits of widths serve too.
+    expected = "a number > 0, at most 1e300"
+    m_pos = number_between(m_pos, "m_pos", 0, 1e300, expected, ends="(]")
+    m_neg = number_between(m_neg, "m_neg", 0, 1e300, expected, ends="(]")
     s, t = class_slopes(data, gamma)
     share = m_pos / (m_pos + m_neg)
     agreement = share * s.unsqueeze(-1) * s.unsqueeze(-2) + (1 - share) * t.unsqueeze(-1) * t.unsqueeze(-2)
