@@ -37,6 +37,9 @@ NEARLY_KKT = 0.1
 COARSEST = 1e-2
 """No conclusion is judged at a coarser resolution than this."""
 
+ROUNDING = 1e-16
+"""No residual is known better than this, relatively."""
+
 FITTED = 1e-12
 """A margin below this, relative to ``‖a‖‖W‖‖x_i‖``, is zero to rounding."""
 
@@ -55,6 +58,18 @@ def _unit_scale(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Dataset]:
     return net.scaled(1 / size), replace(data, x=data.x / unit[..., None, None])
 
 
+def _unit_outputs(net: TwoLayer) -> TwoLayer:
+    """The same function with ``a_j = ±1/√m`` exactly, where the second layer counts as that: rows take up the rest."""
+    unit = net.a.abs().double() * math.sqrt(net.m)
+    if not (net.activation.homogeneous and bool(((unit - 1).abs() < 1e-6).all())):
+        return net
+    weights = net.weights.double() * unit.unsqueeze(-1)
+    frozen = net.frozen_gram
+    if frozen is not None:
+        frozen = frozen.double() * unit.unsqueeze(-1) * unit.unsqueeze(-2)
+    return TwoLayer(weights, net.a.double().sign() / math.sqrt(net.m), net.activation, frozen)
+
+
 @dataclass(frozen=True)
 class AtPoint:
     """A network brought to the scale of Problem (1) (smallest margin 1), its data (in units of about R_max), and its
@@ -68,7 +83,7 @@ class AtPoint:
     @classmethod
     def of(cls, net: TwoLayer, data: Dataset) -> AtPoint:
         """Rescale ``net`` and measure it."""
-        net, data = _unit_scale(net, data)
+        net, data = _unit_scale(_unit_outputs(net), data)
         residual = kkt_residual(net, data)
         return cls(net.scaled(residual.scale), data, residual)
 
@@ -97,7 +112,7 @@ class AtPoint:
 
     @property
     def _per_multiplier(self) -> float:
-        gamma = float(torch.as_tensor(leak_of(self.net)).min())
+        gamma = float(torch.as_tensor(leak_of(self.net), dtype=torch.float64).min())
         return 10 * self.load / gamma**2
 
     @property
@@ -137,7 +152,7 @@ class AtPoint:
         worst = float(self.residual.worst.max())
         if worst > KKT_TOLERANCE or math.isnan(worst):
             return f"W is only near a KKT point (residual {worst:.1e})."
-        coarse = max(self._per_row, self._per_margin, self._per_multiplier)
+        coarse, worst = max(self._per_row, self._per_margin, self._per_multiplier), max(worst, ROUNDING)
         if coarse * worst > COARSEST:
             return f"A residual of {worst:.1e} leaves these numbers open by {coarse * worst:.1e}."
         return ""

@@ -21,7 +21,7 @@ from ..losses import LOGISTIC, Loss
 from ..measures import rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact
+from .common import _fact, logistic
 from .kkt_items import leak_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def setting_of_K(net: TwoLayer, loss: Loss, *, relu: bool | None = None) -> tupl
     return (
         _fact("activation", name, right and net.activation.homogeneous),
         _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
-        _fact("loss", "the loss is logistic", loss.name == LOGISTIC.name),
+        logistic(loss),
     )
 
 
@@ -188,7 +188,7 @@ class Clocks:
 
 def clocks(run: Trajectory) -> Clocks:
     """The constants of S-8 for a run of descent, leaky ReLU or ReLU."""
-    relu = bool((torch.as_tensor(run.initial.activation.gamma) == 0).all())
+    relu = bool((torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64) == 0).all())
     form = relu_clocks if relu else leaky_clocks
     return form(run.initial, run.data, gains(run).amax(-1), run.loss)
 

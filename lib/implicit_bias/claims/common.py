@@ -7,18 +7,41 @@ import math
 import torch
 from torch import Tensor
 
+from .. import losses
 from .._format import format_error
 from ..hypotheses import Hypothesis
+from ..losses import EXPONENTIAL, LOGISTIC, Loss
 from ..network import TwoLayer
 from .verdict import Finding
 
-__all__ = ["NEAR", "fitted_rate", "leak_of", "limit", "neurons", "setting_of_F", "strictly_positive"]
+__all__ = [
+    "NEAR",
+    "fitted_rate",
+    "known_loss",
+    "leak_of",
+    "limit",
+    "logistic",
+    "neurons",
+    "setting_of_F",
+    "strictly_positive",
+]
 
 
 def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
     """A yes-or-no hypothesis: slack ∞ or 0."""
     value = torch.as_tensor(true).double().min()
     return Hypothesis(name, statement, value, torch.zeros_like(value))
+
+
+def logistic(loss: Loss) -> Hypothesis:
+    """That a loss is the logistic one, whatever it calls itself."""
+    return _fact("loss", "the loss is logistic", loss == LOGISTIC)
+
+
+def known_loss(loss: str | Loss) -> Hypothesis:
+    """That a loss is one of the two that the theorems are about."""
+    known = losses.get(loss) in (LOGISTIC, EXPONENTIAL)
+    return _fact("loss", "the loss is logistic or exponential", known)
 
 
 def strictly_positive(name: str, statement: str, value: Tensor) -> Hypothesis:
@@ -41,7 +64,8 @@ def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
 def leak_of(net: TwoLayer) -> float | Tensor:
     """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
     gamma = net.activation.gamma
-    return gamma if bool((torch.as_tensor(gamma) > 0).all()) else 1.0
+    leaks = bool((torch.as_tensor(gamma, dtype=torch.float64) > 0).all())
+    return gamma if leaks else 1.0
 
 
 def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:

@@ -229,7 +229,7 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     start = 0 if index is None else index
     bounds = rank_sandwich(joined.at(start))
     spread = bool((bounds.floor > 1e-12 * bounds.ceiling).all()) and bool((bounds.ceiling > 0).all())
-    leak = torch.as_tensor(joined.initial.activation.gamma)
+    leak = torch.as_tensor(joined.initial.activation.gamma, dtype=torch.float64)
     hypotheses = (
         _fact("activation", "leaky ReLU", joined.initial.activation.homogeneous and bool((leak > 0).all())),
         logistic(joined),

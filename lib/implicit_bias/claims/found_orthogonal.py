@@ -11,6 +11,7 @@ from ..dynamics import gradient_descent, gradient_flow
 from ..hypotheses import _delta
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
+from .draws import CHANCE
 from .orthogonal_runs import EITHER, chance, rank_finding, reached, setting, train
 from .registry import register
 from .relu_tools import both_classes
@@ -59,6 +60,7 @@ def any_norms(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.
     """
     _delta(delta)
     data, initial = run.data, run.initial
-    finding, short = rank_finding(reached(run, flow), *chance(data, initial.m_pos, delta))
+    rarely = chance(data, initial.m_pos, min(delta, CHANCE))[1]
+    finding, short = rank_finding(reached(run, flow), *chance(data, initial.m_pos, delta), rarely=rarely)
     known = (*setting(initial, data, run.loss), both_classes(data))
     return decide("S-7", finding, known, unsettled=short)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .._checks import fail, positive
+from .._checks import fail, number, positive, positive_int
 from .._format import format_error
 from ..data import Dataset, orthogonal
 from ..hypotheses import Hypothesis
@@ -13,7 +13,7 @@ from ..margin import max_margin
 from ..measures import proxy_pl_ratio
 from ..network import Activation, leaky_relu
 from . import instances
-from .common import _fact
+from .common import _fact, known_loss
 from .pl_tools import STARTS, attack, best_constant, d2_constant, extremal_network, support
 from .registry import register
 from .verdict import Finding, Verdict, decide
@@ -55,15 +55,23 @@ def best_proxy_pl(
     margin, to see a wrong one fail.
     """
     activation = activation if isinstance(activation, Activation) else leaky_relu(activation)
+    number(activation.gamma, "activation", "one leak")
+    m_pos, m_neg = (positive_int(m, name, least=0) for m, name in ((m_pos, "m_pos"), (m_neg, "m_neg")))
     if data.x.ndim > 2:
         fail("data", "one data set", f"a batch of shape {tuple(data.x.shape[:-2])}")
     if constant is not None:
         positive(constant, "constant")
     best = max_margin(data)
     target = float(best_constant(data, activation.gamma)) if constant is None else float(constant)
-    hypotheses = (_fact("separable", "the data can be separated", best.separable), _both_signs(m_pos, m_neg))
+    hypotheses = (
+        _fact("separable", "the data can be separated", best.separable),
+        _both_signs(m_pos, m_neg),
+        known_loss(loss),
+    )
     if not bool(best.separable):
         return decide("S-4", Finding(0.0, "there is no margin."), hypotheses)
+    if not target**2 > 1e-300:
+        return decide("S-4", Finding(math.nan, "the square of the constant is too small for floats."), hypotheses)
     found = attack(data, m_pos, m_neg, activation, loss).ratio
     numbers = {
         "constant": target,

@@ -90,7 +90,7 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
     others = (~own & living(run)).expand_as(late)
     least = float(late[others].min()) if bool(others.any()) else math.inf
     moved = int((total * own).sum())
-    rank = class_stable_rank(run.final)
+    rank = class_stable_rank(run.net(-1))
     numbers = {"fewest switches": least, "window": float(window), "own-class switches": float(moved)}
     numbers |= {"rank": float(rank.min()), "last step": float(run.step[-1])}
     seen = f"in the last {window} steps every living other-class pair switches at least {least:g} times"

@@ -22,7 +22,7 @@ from ..network import TwoLayer, leaky_relu
 from ..residual import kkt_residual
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, leak_of, limit, setting_of_F
+from .common import _fact, known_loss, leak_of, limit, setting_of_F
 from .frei_kkt import same_as_exact
 from .registry import register
 from .verdict import UNDECIDED, VACUOUS, Finding, Verdict, decide
@@ -57,7 +57,7 @@ def start_left(trajectory: Trajectory) -> float:
     """``‖W(0)‖_F / ‖W(s) - W(0)‖_F`` where a run ends, the largest of a batch. The distance in direction to a limit
     cannot fall before this is small, whatever the limit.
     """
-    added = (trajectory.final.weights - trajectory.initial.weights).flatten(-2).norm(dim=-1)
+    added = (trajectory.net(-1).weights - trajectory.initial.weights).flatten(-2).norm(dim=-1)
     return float((trajectory.initial.frobenius() / added.clamp_min(1e-300)).max())
 
 
@@ -146,12 +146,13 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     clock ``s = log(1/L)`` (expected: like 1/s), ``1/L`` grows with t, and ``‖W - W(0)‖`` with s (expected: both like
     first powers).
     """
-    net, n = _checked(trajectory).final, trajectory.data.n
+    net, n = _checked(trajectory).initial, trajectory.data.n
     lowest = trajectory.log_loss.amin(0).exp()
     # Strictly below: the number just under log(2)/n is the largest that will do.
     bound = torch.nextafter(torch.full_like(lowest, math.log(2) / n), torch.zeros_like(lowest))
     small = Hypothesis("small loss", "L < log(2)/n at some time", bound, lowest)
-    hypotheses = (_fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous), small)
+    homogeneous = _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous)
+    hypotheses = (homogeneous, small, known_loss(trajectory.loss))
     if not net.activation.homogeneous:
         return decide("F-3.1", Finding(math.nan, "Problem (1) is no limit of this network."), hypotheses)
     kept = _records(trajectory)
@@ -179,7 +180,7 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
 def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock, expected like 1/s, that is 1/log t."""
     net, data = _checked(trajectory).initial, trajectory.data
-    hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)))
+    hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)), known_loss(trajectory.loss))
     if not all(bool(part.holds.all()) for part in hypotheses[:2]):
         nowhere = "W* is known for a leak in (0, 1) and a_j = ±1/√m only."
         return decide("F-3.5", Finding(math.nan, nowhere), hypotheses)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .._checks import fail, numbers
+from .._checks import fail, numbers, positive_int
 from .._format import format_error
 from ..data import Dataset, lemma_b8
 from ..hypotheses import H_3_2, Hypothesis
@@ -132,7 +132,7 @@ def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
     epsilon = numbers(epsilon, "epsilon")
     if epsilon.numel() != 1:
         fail("epsilon", "one number", tuple(epsilon.shape))
-    epsilon = float(epsilon)
+    epsilon, m_each = float(epsilon), positive_int(m_each, "m_each", most=100_000)
     data = lemma_b8(epsilon)
     point = kkt_point(data, m_each, m_each, 0.5)
     pair = 8 / (5 + 4 * epsilon)

@@ -16,7 +16,7 @@ from ..measures import margins, proxy_pl_ratio
 from ..network import Activation, TwoLayer, leaky_relu, smoothed_leaky_relu
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, leak_of, setting_of_F
+from .common import _fact, known_loss, leak_of, setting_of_F
 from .frei_flow import _checked, _stuck
 from .loss_ratio_tools import slopes_fit
 from .pl_tools import STARTS, attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
@@ -117,7 +117,8 @@ def proxy_pl(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search
     """F-D.2 at a network, or at a batch of them, and (with ``search``) at those an adversary of its width finds."""
     constant = d2_constant(data, leak_of(net))
     finding = _every_network(net, data, loss, constant, search)
-    return decide("F-D.2", finding, (*setting_of_F(net), H_3_2(data, leak_of(net))))
+    given = (*setting_of_F(net), H_3_2(data, leak_of(net)), known_loss(loss))
+    return decide("F-D.2", finding, given)
 
 
 def _high_dimensional() -> tuple[TwoLayer, Dataset]:
@@ -139,7 +140,8 @@ def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic",
     _, second_layer = setting_of_F(net)
     leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", slopes_fit(net.activation))
     finding = _every_network(net, data, loss, e14_constant(data, leak_of(net)), search)
-    return decide("F-E.14", finding, (leaky, second_layer, H_4_2(data, leak_of(net))))
+    given = (leaky, second_layer, H_4_2(data, leak_of(net)), known_loss(loss))
+    return decide("F-E.14", finding, given)
 
 
 # -- Theorem 3.4: the time -------------------------------------------------------------------------------------------
@@ -197,7 +199,7 @@ def time_to_small_loss(trajectory: Trajectory) -> Verdict:
     k = int((bound.log() - log_time).argmin())
     t0, limit, better = (float(v.flatten()[k]) for v in (log_time.exp(), bound, repaired))
     numbers = {"t0": t0, "bound": limit, "repaired": better}
-    hypotheses = (*setting_of_F(net), H_3_2(data, gamma))
+    hypotheses = (*setting_of_F(net), H_3_2(data, gamma), known_loss(trajectory.loss))
     if math.isinf(t0):
         ended = float(trajectory.log_time[-1].flatten()[k])
         return _never(numbers, place, hypotheses, ended < math.log(limit), trajectory.outcome.ok)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._checks import fail
+from .._checks import fail, number
 from ..data import Dataset, correlated
 from ..hypotheses import Hypothesis
 from ..network import TwoLayer, smoothed_leaky_relu
@@ -116,7 +116,7 @@ def leak_is_enough(
     if power not in (1, 2):
         fail("power", "2 (the paper's C′ = Cγ²) or 1 (C′ = Cγ)", power)
     own = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    gamma = own if gamma is None else torch.as_tensor(gamma, dtype=torch.float64)
+    gamma = own if gamma is None else torch.as_tensor(number(gamma, "gamma"), dtype=torch.float64)
     if bool((gamma <= 0).any()):
         fail("gamma", "a leak > 0", float(gamma.min()))
     C = best_orthogonality(data)
@@ -134,7 +134,7 @@ def leak_is_enough(
             constant = gamma.min() ** power * C.min() if name == "E.5" else gamma.min() ** 2
             if torch.isfinite(constant):  # orthogonal data leave nothing to search
                 found = 1 / hunt_slopes(data, net.m_pos, net.m_neg, net.activation, which).ratio
-                numbers[f"adversary {name}"] = found / float(constant)
+                numbers[f"adversary {name}"] = float(found / constant)
     name = min(numbers, key=numbers.get)
     why = f"tightest is {name}: {numbers[name]:.3f} times its constant. E.5 is judged with C′ = {POWERS[power]}."
     numbers["C"] = float(C.min())

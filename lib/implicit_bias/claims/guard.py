@@ -11,18 +11,20 @@ import inspect
 import math
 import typing
 import weakref
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache, wraps
 
 import torch
 from torch import Tensor
 
-from .._checks import fail
+from .._checks import fail, number, positive
 from ..data import Dataset
 from ..dynamics import gradient_descent, gradient_flow
 from ..flow_rough import COARSEST
-from ..measures import networks
+from ..hypotheses import _delta
+from ..measures import gradient, networks
 from ..network import TwoLayer
 from ..trajectory import DESCENT, FLOW, Trajectory
 from .verdict import FAILS, HOLDS, UNDECIDED, Verdict
@@ -46,6 +48,15 @@ ROUGHLY = 3.0
 network.
 """
 
+SAME_TIME, ROUGH_TIME = 1e-3, 0.1
+"""Allowed difference of log t for a repeated stretch of a flow, and of one that went across kinks."""
+
+WIDEST = 20
+"""A stretch between two late records is repeated up to this many times the steps repeated from the start."""
+
+ODD = 4.0
+"""A stretch is odd whose way is off by more than this factor from steps along the gradients at its ends."""
+
 ALL_NORMS = 256
 """Networks up to this many neurons have every recorded spectral norm recomputed; of wider ones, a few."""
 
@@ -67,10 +78,13 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
         for name, kind in _kinds(check).items():
             if given.get(name) is not None or (name in given and kind[1]):
                 _admit(name, given[name], kind[0], rules.get(name))
+        for name, value in given.items():
+            given[name] = _plain(check, name, value)
         nets = [value for value in given.values() if isinstance(value, TwoLayer)]
         data = given.get("data")
         for net in nets if isinstance(data, Dataset) else []:
             _fits(net, data)
+        _one_batch(given)
         for name, value in given.items():
             given[name] = _at_home(value)
         return _as_far_as_known(check(*bound.args, **bound.kwargs), given.values())
@@ -111,6 +125,52 @@ def _kinds(check: Callable) -> dict[str, tuple[type, bool]]:
             if kind in options and name != "return":
                 kinds[name] = (kind, type(None) not in options)
     return kinds
+
+
+SIZES = ("C", "c", "constant", "rho", "scale", "step_size")
+"""Arguments of checks that are numbers above 0 where they are given."""
+
+FLAGS = ("everywhere", "gaussian", "search")
+
+
+def _plain(check: Callable, name: str, value: object) -> object:
+    """A number or a flag among the arguments of a check, refused where it is none."""
+    if value is None and inspect.signature(check).parameters[name].default is None:
+        return None
+    if name in FLAGS and not isinstance(value, bool):
+        fail(name, "True or False", repr(value))
+    if name == "delta":
+        _delta(value)
+        return float(value)
+    if name in SIZES or name == "H":
+        positive(value, name, zero=name == "H")
+        several = Tensor in typing.get_args(typing.get_type_hints(check)[name])
+        return torch.as_tensor(value, dtype=torch.float64) if several else number(value, name)
+    return value
+
+
+def _one_batch(given: dict[str, object]) -> None:
+    """Refuse networks, data, runs and numbers whose batch shapes do not go together."""
+    shapes = {}
+    for name, value in given.items():
+        if isinstance(value, Trajectory):
+            shapes[name] = value.log_loss.shape[1:]
+        elif isinstance(value, TwoLayer):
+            shapes[name] = value.weights.shape[:-2]
+        elif isinstance(value, Dataset):
+            shapes[name] = value.x.shape[:-2]
+    if not shapes:
+        return
+    numbers = {name: given[name].shape for name in SIZES if isinstance(given.get(name), Tensor)}
+    batch = torch.Size()
+    for name, shape in (shapes | numbers).items():
+        try:
+            joint = torch.broadcast_shapes(batch, shape)
+        except RuntimeError:
+            joint = None
+        if joint is None or (name in numbers and joint != batch):
+            fail(name, f"one, or one for each draw or run of the batch {tuple(batch)}", f"shape {tuple(shape)}")
+        batch = joint
 
 
 CURES = {
@@ -154,10 +214,18 @@ def genuine(run: Trajectory, rules: tuple[str, ...] = (DESCENT, FLOW), name: str
 
 
 def _fingerprint(run: Trajectory) -> tuple:
-    """Counts of in-place changes of every tensor that a run holds."""
+    """What a run holds, its numbers as checksums: a change through a numpy view of a tensor leaves no other trace."""
     held = [run.log_loss, run.margins, run.frobenius, run.spectral, run.step, run.s, run.log_time, run.step_size]
-    held += [run.data.x, run.data.y, run.initial.weights, run.initial.a, run.initial.frozen_gram, *run._states]
-    return tuple(tensor._version for tensor in held if isinstance(tensor, Tensor))
+    net = run.initial
+    held += [run.data.x, run.data.y, net.weights, net.a, net.frozen_gram, net.activation.gamma]
+    sums = tuple(map(_checksum, [*held, *run._states, run._end]))
+    return (run.rule, run.loss, run.outcome.status, run.resolution, *sums)
+
+
+def _checksum(value: object) -> object:
+    if not isinstance(value, Tensor):
+        return value
+    return zlib.crc32(value.detach().cpu().contiguous().numpy().reshape(-1).view("u1"))
 
 
 # -- the records among themselves ------------------------------------------------------------------------------------
@@ -222,10 +290,12 @@ def _times_fit(run: Trajectory, name: str) -> None:
 
 
 def _loss_clock_fits(run: Trajectory, name: str) -> None:
-    asked = run.s.reshape(-1, *[1] * (run.log_loss.ndim - 1))
-    behind = -run.log_loss < asked - 1e-3 * (1 + asked.abs())
-    if run.outcome.ok and bool(behind.any()):
-        fail(name, "s that fit its losses", "a clock ahead of log(1/L): the run is not what it says")
+    # Of a batch the run that is least far stands at the clock; none does at a clock before its start.
+    reached = -run.log_loss.reshape(len(run), -1)
+    start = -run.loss.log_mean(run.data.y * run.initial(run.data.x))
+    off = (reached.amin(-1) - run.s).abs() > 1e-3 * (1 + run.s.abs())
+    if run.outcome.ok and bool((off & (run.s > start.min())).any()):
+        fail(name, "s that fit its losses", "a clock other than log(1/L): the run is not what it says")
     if run.log_time is None or run.log_time.shape != run.log_loss.shape:
         fail(name, "log_time with one entry for each loss", run.log_time)
     if bool((run.log_time[1:] < run.log_time[:-1] - 1e-9).any()):
@@ -274,25 +344,79 @@ def _descent_again(run: Trajectory, name: str) -> None:
         again = gradient_descent(run.initial, run.data, run.step_size, early[-1], run.loss, early)
         for index in range(min(len(early), len(again))):
             _agree(run, name, index, again.net(index), _rounding(run.initial, again.net(index), MOVED))
-    width = steps[-1] - steps[-2] if len(steps) > 1 else 0
-    if len(early) < len(steps) and 0 < width <= 20 * budget:
-        before = run.net(len(steps) - 2)
-        again = gradient_descent(before, run.data, run.step_size, width, run.loss, [width])
-        _agree(run, name, len(steps) - 1, again.final, _rounding(before, again.final, MOVED))
+    later, most = range(max(len(early), 1), len(steps)), WIDEST * budget
+    chosen = {later[len(later) // 2], later[-1]} if len(later) else set()
+    odd = {index for index in later if _odd_stretch(run, index)}
+    for index in sorted(chosen | odd):
+        width = steps[index] - steps[index - 1]
+        if width <= most:
+            before = run.net(index - 1)
+            again = gradient_descent(before, run.data, run.step_size, width, run.loss, [width])
+            allowed = _rounding(before, again.final, MOVED) + _pulled(run, index, width)
+            _agree(run, name, index, again.final, allowed)
+        elif index in odd:
+            _not_there_yet(run, name, index, most)
+
+
+def _pulled(run: Trajectory, index: int, width: int) -> Tensor:
+    """What rounding makes of so many steps (...) in which samples pull against each other, and the network rests."""
+    pulls = run.loss.g(run.margins[index - 1 : index + 1]).mean(-1).amax(0)
+    size = torch.as_tensor(run.step_size, dtype=pulls.dtype) * run.data.R_max * run.initial.a.norm(dim=-1)
+    share = AT_REST if pulls.dtype == torch.float64 else 1e-5
+    return share * width * size * pulls
+
+
+def _odd_stretch(run: Trajectory, index: int) -> bool:
+    """Whether the way between two records is far from what so many steps along their gradients make. Oscillations and
+    plateaus are odd too: what is odd is repeated.
+    """
+    before, after = run.net(index - 1), run.net(index)
+    pulls = [_length(gradient(net, run.data, run.loss)) for net in (before, after)]
+    steps = float(run.step[index] - run.step[index - 1]) * torch.as_tensor(run.step_size, dtype=pulls[0].dtype)
+    way = _length(after.weights - before.weights)
+    least, most = steps * torch.minimum(*pulls) / ODD, steps * torch.maximum(*pulls) * ODD
+    blur = 1e3 * torch.finfo(way.dtype).eps * _length(before.weights)
+    return bool(((way + blur < least) | (way > most + blur)).any())
+
+
+def _not_there_yet(run: Trajectory, name: str, index: int, steps: int) -> None:
+    """Refuse a record of an odd stretch, too long to repeat, whose loss is passed after a small part of its steps."""
+    again = gradient_descent(run.net(index - 1), run.data, run.step_size, steps, run.loss, [steps])
+    if bool((again.log_loss[-1] < run.log_loss[index] - _relative(run)).any()):
+        how = f"step size {run.step_size}, {run.loss.name} loss"
+        fail(name, f"records that {run.rule} gives ({how})", f"fewer steps than it says before record {index}")
 
 
 def _flow_again(run: Trajectory, name: str) -> None:
-    if len(run) < 2:
-        return
     last = len(run) - 1
     # Where a run that stalled ended is no goal that can be asked for.
-    stretches = ((1, run.initial), (last, run.net(last - 1)))[: 2 if run.outcome.ok else 1]
-    for index, before in stretches:
-        goal = float(run.s[index])
-        if goal <= float(-run.log_loss[index - 1].max()):
-            continue
-        again = gradient_flow(before, run.data, goal, run.loss, [goal])
-        _agree(run, name, index, again.final, _allowed(run, before, again))
+    if run.outcome.ok or last > 1:
+        _stretch_again(run, name, run.initial, range(min(2, len(run))))
+    if run.outcome.ok and last > 1:
+        _stretch_again(run, name, run.net(last - 1), [last])
+
+
+def _stretch_again(run: Trajectory, name: str, before: TwoLayer, places: Sequence[int]) -> None:
+    """Repeat a flow from ``before`` and compare the records at ``places`` that lie ahead of it."""
+    begun = float(-run.loss.log_mean(run.data.y * before(run.data.x)).max())
+    goals = {float(run.s[index]): index for index in places if float(run.s[index]) > begun}
+    if not goals:
+        return
+    again = gradient_flow(before, run.data, max(goals), run.loss, list(goals))
+    for place, index in enumerate(list(goals.values())[: len(again)]):
+        _agree(run, name, index, again.net(place), _allowed(run, before, again))
+        _times_agree(run, name, index, again, place)
+
+
+def _times_agree(run: Trajectory, name: str, index: int, again: Trajectory, place: int) -> None:
+    """Refuse times of a flow other than those that come out again from the start, or from the record before."""
+    passed, found = run.log_time[index], again.log_time[place]
+    if index > 1:
+        passed = passed + torch.log(-torch.expm1(run.log_time[index - 1] - passed))
+    rough = run.resolution is not None or again.resolution is not None
+    off = (passed - found).abs() > (ROUGH_TIME if rough else SAME_TIME)
+    if again.outcome.ok and bool((off & found.isfinite()).any()):
+        fail(name, "log_time that its flow takes", f"another at record {index}: the run is not what it says")
 
 
 def _allowed(run: Trajectory, before: TwoLayer, again: Trajectory) -> Tensor:

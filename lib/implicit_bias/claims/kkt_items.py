@@ -7,6 +7,7 @@ Each takes an :class:`AtPoint`: a network at the scale of Problem (1), its data 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -47,7 +48,14 @@ def to_resolution(slack: float, resolution: float) -> float:
 def support_vectors(point: AtPoint) -> Finding:
     """Item 1: every margin is 1."""
     off, place = worst_of(-(point.margins - 1).abs(), "sample")
-    return equality(-off, f"margins differ from 1 by {{error}}{_to(point.outputs)}.", place, point.outputs)
+    finding = equality(-off, f"margins differ from 1 by {{error}}{_to(point.outputs)}.", place, point.outputs)
+    alone = "there is one margin, and the network is scaled until it is 1." if point.data.n == 1 else ""
+    return replace(finding, says_nothing=alone)
+
+
+def _one_each(net: TwoLayer) -> str:
+    """Why items 2 and 6 say nothing of two neurons."""
+    return "there is one neuron of each sign, and two rows are all there are." if net.m == 2 else ""
 
 
 def _to(resolution: float) -> str:
@@ -63,7 +71,8 @@ def two_rows(point: AtPoint) -> Finding:
     third = values[..., 2] / values[..., 0] if values.shape[-1] > 2 else torch.zeros(())
     error = max(*map(float, spread), float(third.max()))
     seen = "rows of one sign differ by {error} of the largest row, singular values 3, 4, … are as small"
-    return equality(error, f"{seen}{_to(point.rows)}.", "", point.rows)
+    finding = equality(error, f"{seen}{_to(point.rows)}.", "", point.rows)
+    return replace(finding, says_nothing=_one_each(point.net))
 
 
 def multipliers(point: AtPoint) -> Finding:
@@ -196,7 +205,7 @@ def linear_boundary(point: AtPoint) -> Finding:
         return Finding(min(slack, 0.0), why, "", numbers)
     reach = f"[{float(ratio.min()):.4f}, {float(ratio.max()):.4f}]"
     why = f"f/⟨z,x⟩ ranges over {reach} at {PROBES} probes (claim: [γ, 1]), and f vanishes at as many with ⟨z,x⟩ = 0"
-    return Finding(slack, f"{why}{_to(resolution)}. {tested}", place, numbers)
+    return Finding(slack, f"{why}{_to(resolution)}. {tested}", place, numbers, _one_each(point.net))
 
 
 def margin_factor(point: AtPoint) -> Finding:
@@ -205,7 +214,7 @@ def margin_factor(point: AtPoint) -> Finding:
     z = _predictor(net)
     smallest, place = worst_of(data.y * (data.x @ z.unsqueeze(-1)).squeeze(-1), "sample")
     factor = z.norm(dim=-1) * max_margin(data).margin
-    allowed = 2 / (net.kappa + torch.as_tensor(leak_of(net)).double())
+    allowed = 2 / (net.kappa + torch.as_tensor(leak_of(net), dtype=torch.float64))
     # ‖z‖ ≥ ‖z*‖ whenever z is feasible, so γ → 1 with κ = 1 meets the bound exactly.
     slack = to_resolution(min(smallest, float((allowed / factor).min())), point.outputs)
     why = (

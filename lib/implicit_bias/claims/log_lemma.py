@@ -129,7 +129,10 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
         why = f"at {place}, e^x is outside the bounds by a factor {1 / max(slack, 1e-300):.3g}."
     last = (x[-1] - math.log(x.shape[0] - 1)).exp()
     numbers_seen = {"C_low": float(last.min()), "C_high": float(last.max())}
-    return decide("K-5.3", Finding(slack, why, place, numbers_seen), (start, slow, fast))
+    finding = Finding(slack, why, place, numbers_seen)
+    # Steps that rounding hides are whatever the hypotheses say.
+    hidden = bool((C2 * unit <= blur).flatten(1).all(0).any() if unit.ndim > 1 else (C2 * unit <= blur).all())
+    return decide("K-5.3", finding, (start, slow, fast), unsettled="All steps are lost in rounding:" if hidden else "")
 
 
 def _constants(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

@@ -95,7 +95,7 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
     for name, part in (("run", run), ("flow", flow)):
         if part is not None and part.log_loss.ndim != 1:
             fail(name, "one run", f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with member(...)")
-    step = None if run.step_size is None else float(torch.as_tensor(run.step_size).max())
+    step = None if run.step_size is None else float(torch.as_tensor(run.step_size, dtype=torch.float64).max())
     clock = run.log_time if run.step is None else run.step.double().log()
     parts = [(networks(run).weights, run.log_loss, run.margins)]
     if flow is not None:
@@ -112,14 +112,15 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
 def goes_on(run: Trajectory, flow: Trajectory) -> None:
     """Refuse a ``flow`` that is not the continuation of ``run``: same data, loss and network, starting where it ended.
     """
-    if flow.loss.name != run.loss.name:
+    if flow.loss != run.loss:
         fail("flow", f"a run on the {run.loss.name} loss, like the descent", f"one on the {flow.loss.name} loss")
     same = torch.equal(flow.data.x, run.data.x) and torch.equal(flow.data.y, run.data.y)
     if not same:
         fail("flow", "a run on the data of the descent", "one on other data")
-    end, start = run.final, flow.initial
-    kind = end.activation.name == start.activation.name and end.activation.gamma == start.activation.gamma
-    if not kind or not torch.equal(end.a, start.a):
+    if run._end is not None:
+        fail("run", "a record of the last step, where the flow goes on", "a run that went on after its last record")
+    end, start = run.net(-1), flow.initial
+    if end.activation != start.activation or not torch.equal(end.a, start.a):
         fail("flow", "a run of the descent's network", "one with another activation or second layer")
     if not float((start.weights - end.weights).norm()) <= 1e-9 * float(end.weights.norm()):
         fail("flow", "a run that starts where the descent ended", "another start")

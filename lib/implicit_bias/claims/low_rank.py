@@ -18,7 +18,7 @@ from ..trajectory import Trajectory
 from . import low_rank_instances as cases
 from .common import NEAR, fitted_rate
 from .kkt_items import leak_of
-from .loss_ratio import step_and_start
+from .loss_ratio import BELOW, step_and_start
 from .loss_ratio_instances import run_from_large
 from .loss_ratio_tools import setting
 from .low_rank_tools import (
@@ -266,4 +266,7 @@ def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | 
     rows, columns = net.m, data.ambient_dim
     full = float(bound.min()) >= min(rows, columns)
     empty = f"no matrix of {rows} rows and {columns:,} columns has a stable rank above {name}." if full else ""
-    return decide("F-4.2.3", Finding(slack, why, place, numbers, empty), _hypotheses(trajectory, delta))
+    finding = Finding(slack, why, place, numbers, empty)
+    proved = bool((bound >= small_start_rank_bound(gamma)).all())
+    unsettled = "" if finding.true or proved else BELOW
+    return decide("F-4.2.3", finding, _hypotheses(trajectory, delta), unsettled=unsettled)

@@ -15,7 +15,7 @@ import torch
 
 from .._checks import fail, gamma_in_range, positive, positive_int
 from ..data import Dataset, gaussian_spectrum
-from ..hypotheses import Hypothesis
+from ..hypotheses import Hypothesis, _delta
 from ..spectra import Spectrum, autoregressive, equicorrelated, isotropic
 from .common import _fact
 from .registry import register
@@ -53,8 +53,7 @@ class Geometry:
 
 def _logs(n: int, delta: float) -> tuple[float, float]:
     """``t`` of the tail ``e^-t`` for the 2n events about norms and for the n(n-1) about pairs, half of δ each."""
-    if not 0 < delta < 1:
-        fail("delta", "a probability in (0, 1)", delta)
+    _delta(delta)
     return math.log(4 * n / delta), math.log(max(2 * n * (n - 1) / delta, 1.0))
 
 
@@ -169,14 +168,41 @@ def nearly_orthogonal(
         f" reach {_short(constants['pairs worst'])}, in units of √(log n/d)."
     )
     finding = Finding(float(worst.values[excused]), why, f"draw {int(worst.indices[excused])}", constants)
-    return decide("F-3.3", finding, _hypotheses(spectrum, bound, norms, gaussian and _could_be_gaussian(data)))
+    law = gaussian and _could_be_gaussian(data, spectrum)
+    return decide("F-3.3", finding, _hypotheses(spectrum, bound, norms, law))
 
 
-def _could_be_gaussian(data: Dataset) -> bool:
-    """False for samples that a Gaussian draws with probability 0: at zero, or twice the same up to sign."""
+def _could_be_gaussian(data: Dataset, spectrum: Spectrum) -> bool:
+    """False for samples that N(0, Σ) draws with probability 0, or hardly ever: at zero, twice the same up to sign, and
+    with inner products or norms that vary too little (a test at level 10⁻⁹, by their mean squares).
+    """
     cosine = data.gram / (data.norms.unsqueeze(-1) * data.norms.unsqueeze(-2)).clamp_min(1e-300)
     pairs = cosine.abs().masked_fill(torch.eye(data.n, dtype=torch.bool), 0)
-    return bool((data.norms > 0).all()) and (data.d == 1 or bool((pairs < 1 - 1e-12).all()))
+    apart = bool((data.norms > 0).all()) and (data.d == 1 or bool((pairs < 1 - 1e-12).all()))
+    return apart and _varies(data, spectrum)
+
+
+RARE = 1e-9
+
+
+def _varies(data: Dataset, spectrum: Spectrum) -> bool:
+    """Whether products and norms vary as much as those of N(0, Σ) do, in as many samples as there are.
+
+    Given one sample, its products with the others are independent normals of variance xᵀΣx, about ``Tr Σ²``. Only the
+    lower tail is tested, with a factor of 4 for what is approximate: longer ones are the lemma's own business.
+    """
+    square, n = spectrum.square, data.n
+    gram = data.gram.double().reshape(-1, n, n)
+    products, count = gram[:, 0, 1:].square().sum() / square, gram.shape[0] * (n - 1)
+    spread = (gram.diagonal(dim1=-2, dim2=-1) - spectrum.trace).square().sum() / (2 * square)
+    least = [_chi_square(4 * float(seen), many) for seen, many in ((products, count), (spread, gram.shape[0] * n))]
+    return min(least) > RARE
+
+
+def _chi_square(value: float, count: int) -> float:
+    """``P(χ²_count ≤ value)``."""
+    shape, half = torch.tensor(count / 2, dtype=torch.float64), torch.tensor(value / 2, dtype=torch.float64)
+    return float(torch.special.gammainc(shape, half))
 
 
 def _short(value: float) -> str:

@@ -10,12 +10,13 @@ from functools import cache
 import torch
 
 from .._format import format_error
-from ..data import correlated, orthogonal
+from ..data import Dataset, correlated, orthogonal
 from ..dynamics import gradient_descent
 from ..hypotheses import _delta
 from ..measures import activation_pattern, rho
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
+from .draws import CHANCE
 from .orthogonal_runs import (
     ARRIVED,
     EITHER,
@@ -90,12 +91,12 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
         return decide("K-F.2", finding, known, unsettled=early)
     if run.step is not None and settled < len(run):
         step = numbers["settled at"] = float(run.step[settled])
-        reach = torch.as_tensor(run.step_size).double() * data.R_min.double() ** 2
+        reach = torch.as_tensor(run.step_size, dtype=torch.float64) * data.R_min.double() ** 2
         numbers["C"] = float((step * reach).max()) / (data.n * initial.m_pos)
     if not bool((torch.linalg.matrix_rank(data.gram, hermitian=True) == data.n).all()):
         finding = Finding(0.0, "ρ is not unique: the samples are linearly dependent.", "", numbers)
         return decide("K-F.2", finding, known)
-    moved, before = rho(end.final, initial, data), rho(nets[settled], initial, data)
+    moved, before = rho(end.net(-1), initial, data), rho(nets[settled], initial, data)
     asleep = own & ~predicted
     still = torch.where(own, torch.where(asleep, moved, torch.zeros_like(moved)), moved - before).abs().max()
     numbers["still"] = float(still / moved.abs().max().clamp_min(1e-300))
@@ -141,14 +142,19 @@ def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.0
     _delta(delta)
     data, initial = run.data, run.initial
     found = reached(run, flow)
-    limits, spread = equal_chance(data, initial.m_pos, delta)
-    small = [abs(2 - limit) + part for limit, part in zip(limits[:2], spread)]
-    # The bracket, as a centre and a radius.
-    low, high = 16 / 9 - spread[2], 9 + spread[2]
-    claimed = f"2 ± {max(small):.3f} and {low:.3f} to {high:.3f}"
-    finding, short = rank_finding(found, [2.0, 2.0, (low + high) / 2], [*small, (high - low) / 2], claimed)
+    reach, rarely = (_near_two(data, initial.m_pos, chance) for chance in (delta, min(delta, CHANCE)))
+    centre = (16 / 9 + 9) / 2
+    claimed = f"2 ± {max(reach[:2]):.3f} and {centre - reach[2]:.3f} to {centre + reach[2]:.3f}"
+    finding, short = rank_finding(found, [2.0, 2.0, centre], reach, claimed, rarely)
     known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data), width(initial, data, delta))
     return decide("K-F.3", finding, known, unsettled=short)
+
+
+def _near_two(data: Dataset, m: int, delta: float) -> list[float]:
+    """How far the ranks of either class may be from 2, and the whole matrix's from the middle of its bracket."""
+    limits, spread = equal_chance(data, m, delta)
+    small = [abs(2 - limit) + part for limit, part in zip(limits[:2], spread)]
+    return [*small, (9 - 16 / 9) / 2 + spread[2]]
 
 
 @cache
@@ -175,6 +181,7 @@ def sharper_rank(run: Trajectory, flow: Trajectory | None = None, delta: float =
     """
     _delta(delta)
     data, initial = run.data, run.initial
-    finding, short = rank_finding(reached(run, flow), *equal_chance(data, initial.m_pos, delta))
+    rarely = equal_chance(data, initial.m_pos, min(delta, CHANCE))[1]
+    finding, short = rank_finding(reached(run, flow), *equal_chance(data, initial.m_pos, delta), rarely=rarely)
     known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data))
     return decide("K-F.3.k", finding, known, unsettled=short)

@@ -115,7 +115,7 @@ def trained_at(net: TwoLayer, data: Dataset, log_time: Tensor | float) -> TwoLay
         than ReLU, or samples that are not orthogonal.
     """
     log_time = torch.as_tensor(log_time, dtype=torch.float64)
-    if net.activation.name != "relu":
+    if net.activation.name != "relu" or net.activation.own:
         fail("net", "a ReLU network", net.activation.name)
     if bool((data.p > 1e-12 * data.R_min**2).any()):
         fail("data", "orthogonal samples", f"p = {float(data.p.max()):.3g}")

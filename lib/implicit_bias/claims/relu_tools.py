@@ -21,7 +21,7 @@ from ..hypotheses import Hypothesis, data_conditions
 from ..measures import rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact
+from .common import _fact, logistic
 
 __all__ = [
     "C_PROVED",
@@ -94,7 +94,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     """
     positive(C, "C")
     net, data, h = run.initial, run.data, rate_h(run)
-    relu = net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma) == 0).all())
+    relu = net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) == 0).all())
     m = net.m_pos
     of_K = net.m_neg == m and bool(((net.a.abs() * m - 1).abs() < 1e-6).all())
     one = torch.ones((), dtype=torch.float64)
@@ -102,7 +102,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     return (
         _fact("activation", "ReLU", relu),
         _fact("second layer", "a_j = ±1/m, m neurons of each sign", of_K),
-        _fact("loss", "logistic", run.loss.name == "logistic"),
+        logistic(run.loss),
         data_conditions(data, 1.0, C)["H-K4.3"],
         Hypothesis("step", f"η ≤ nm/({C:g} R_max²)", *torch.broadcast_tensors(one / (C * R2), h)),
         Hypothesis(

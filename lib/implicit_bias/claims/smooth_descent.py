@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .._checks import fail, positive
 from ..data import Dataset
-from ..hypotheses import Hypothesis
+from ..hypotheses import Hypothesis, _delta
 from ..losses import LOGISTIC
 from ..measures import gradient, margins
 from ..network import Activation, TwoLayer
@@ -52,8 +52,8 @@ def small_start(net: TwoLayer, data: Dataset, scale: float, delta: float = 0.01)
     done is in ``constants``. The law of W(0) is tested: its size, and that no two rows lean on each other.
     """
     positive(scale, "scale")
-    if not 0 < delta < 1:
-        fail("delta", "a probability in (0, 1)", delta)
+    _delta(delta)
+    scale = torch.as_tensor(scale, dtype=torch.float64)  # its square may be more than a float holds
     m, d, L = net.m, data.ambient_dim, math.log(4 * net.m / delta)
     roots = math.sqrt(m) + math.sqrt(d)
     C0 = 1 + math.sqrt(2 * math.log(4 / delta)) / roots
@@ -99,6 +99,8 @@ def _difference(net: TwoLayer, other: TwoLayer) -> tuple[Tensor, Tensor]:
     """``W - V`` (..., m, d) and its spectral norm (...)."""
     if net.weights.shape[-2:] != other.weights.shape[-2:] or bool((net.a != other.a).any()):
         fail("other", "a network of the same shape and second layer", tuple(other.weights.shape))
+    if net.activation != other.activation:
+        fail("other", f"the activation of net, {net.activation.name}", other.activation.name)
     D = (net.weights - other.weights).double()
     return D, torch.linalg.matrix_norm(D, 2)
 
@@ -106,6 +108,28 @@ def _difference(net: TwoLayer, other: TwoLayer) -> tuple[Tensor, Tensor]:
 def _bounded(value: Tensor, bound: Tensor) -> Tensor:
     """The slack (...) of ``value ≤ bound``: ∞ where the value is 0."""
     return torch.where(value == 0, math.inf, bound / value)
+
+
+def _smooth_by(net: TwoLayer, H: float | Tensor) -> tuple[Hypothesis, ...]:
+    """F's smooth setting, and that ``|φ''| ≤ H``: an H below the activation's own is no bound."""
+    own = torch.as_tensor(smoothness(net.activation), dtype=torch.float64)
+    H = torch.as_tensor(H, dtype=torch.float64).expand_as(own)
+    return (*smooth_setting(net)[:2], Hypothesis("H", "|φ''| ≤ H", H + 1e-300, own))
+
+
+LINEAR = 1e-9
+"""An activation that bends by less than this, relatively, is linear to rounding."""
+
+
+def _straight(net: TwoLayer) -> str:
+    """Why nothing is said of an activation whose bend is lost in rounding."""
+    H = torch.as_tensor(smoothness(net.activation), dtype=torch.float64)
+    return "φ is linear to rounding, and so is the network." if bool((H < LINEAR).any()) else ""
+
+
+def _times(slack: float) -> float:
+    """How many times its bound something is, of its slack."""
+    return 1 / slack if slack else math.inf
 
 
 def _same(size: Tensor) -> str:
@@ -135,13 +159,13 @@ def nearly_linear(
     H_ = torch.as_tensor(H, dtype=torch.float64).unsqueeze(-1)
     bound = H_ * data.norms.double() ** 2 * size.unsqueeze(-1) ** 2 / (2 * math.sqrt(net.m))
     slack, place = worst_of(_bounded(error, bound), "sample")
-    numbers, why = {"given": slack}, f"the error is {1 / slack:.3f} times its bound at the networks given"
-    idle = "" if search else _same(size * data.R_max.double())
-    if search:
+    numbers, why = {"given": slack}, f"the error is {_times(slack):.3f} times its bound at the networks given"
+    idle = _straight(net) or ("" if search else _same(size * data.R_max.double()))
+    if search and not idle:
         found = hunt_output(net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(H).min())).ratio
-        numbers["adversary"], why = 1 / found, f"{why}, {found:.4g} times where an adversary drives it"
-        slack, place = (1 / found, "the adversary's W, V, x") if 1 / found < slack else (slack, place)
-    return decide("F-E.2", Finding(slack, f"{why}.", place, numbers, idle), smooth_setting(net)[:2])
+        numbers["adversary"], why = _times(found), f"{why}, {found:.4g} times where an adversary drives it"
+        slack, place = (_times(found), "the adversary's W, V, x") if _times(found) < slack else (slack, place)
+    return decide("F-E.2", Finding(slack, f"{why}.", place, numbers, idle), _smooth_by(net, H))
 
 
 def sharp_gradient_constant(activation: Activation, m: int) -> float:
@@ -180,11 +204,11 @@ def lipschitz_gradient(
     name = min(numbers, key=numbers.get)
     slack, why = numbers[name], f"tightest is the part on {PARTS[name]}"
     if search:
-        found = 1 / hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio
+        found = _times(hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio)
         numbers["adversary"] = found
-        why += f"; an adversary brings the gradient's change to {1 / found:.3g} times its bound"
+        why += f"; an adversary brings the gradient's change to {_times(found):.3g} times its bound"
         slack, name = (found, "adversary") if found < slack else (slack, name)
-    return decide("F-E.3", Finding(slack, f"{why}.", name, numbers), smooth_setting(net)[:2])
+    return decide("F-E.3", Finding(slack, f"{why}.", name, numbers), _smooth_by(net, H))
 
 
 PARTS = {"Lipschitz": "the gradient's change", "norm": "‖∇L‖ ≤ R_max G", "G": "G ≤ min(L, 1)"}

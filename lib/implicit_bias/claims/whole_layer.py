@@ -12,12 +12,11 @@ from .._checks import gamma_in_range
 from ..data import Dataset, orthogonal
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..hypotheses import Hypothesis
-from ..losses import LOGISTIC
 from ..margin import max_margin
 from ..measures import stable_rank
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
-from . import instances
+from . import common, instances
 from .common import _fact
 from .leaky_limits import FINITE, read_limit, start_left
 from .long_runs import LongRun, long_run
@@ -30,7 +29,7 @@ __all__ = ["linear_predictor", "logistic", "whole_net", "whole_rank", "z_ratio"]
 
 def logistic(run: LongRun) -> Hypothesis:
     """That the run is on the logistic loss, as everything in the chapter is."""
-    return _fact("loss", "the loss is logistic", run.loss.name == LOGISTIC.name)
+    return common.logistic(run.loss)
 
 
 def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
@@ -79,7 +78,7 @@ def _orthogonal_run(data: Dataset) -> tuple[Trajectory, Trajectory]:
 
 def _symmetric(run: LongRun) -> tuple[Hypothesis, ...]:
     data, net = run.data, run.initial
-    leak = torch.as_tensor(net.activation.gamma)
+    leak = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     return (
         _fact("activation", "leaky ReLU", net.activation.homogeneous and bool((leak > 0).all())),
         logistic(run),
