@@ -211,3 +211,25 @@ def test_no_larger_eigenvalue_problem_than_needed(shape, monkeypatch):
     net = ib.TwoLayer.init(data, shape[0] // 2, shape[0] // 2, ib.relu(), 0.1)
     ib.gradient_descent(net, data, 0.1, 3)
     assert max(sizes) == 6
+
+
+@pytest.mark.parametrize("explicit", [0, 10**9])
+@pytest.mark.parametrize("n, d, m", [(40, 3, 4), (8, 5, 6), (8, 6, 2)])
+def test_no_larger_least_squares_problem_than_needed(n, d, m, explicit, monkeypatch):
+    """``W`` has m d entries, and there are n gradients to combine."""
+    shapes = []
+
+    def watched(plain):
+        def call(matrix, *rest, **named):
+            shapes.append(sorted(matrix.shape)[0])
+            return plain(matrix, *rest, **named)
+
+        return call
+
+    monkeypatch.setattr(residual, "EXPLICIT", explicit)
+    for name in ("eigh", "qr", "lstsq"):
+        monkeypatch.setattr(torch.linalg, name, watched(getattr(torch.linalg, name)))
+    data = ib.data.gaussian(n, d, seed=0, space="full")
+    net = ib.TwoLayer.init(data, m // 2, m // 2, ib.leaky_relu(0.5), 0.1, seed=0)
+    ib.kkt_residual(net, data)
+    assert max(shapes) == min(n, m * d)
