@@ -41,6 +41,16 @@ def test_ledger_takes_ids_in_the_order_given():
     assert [row.id for row in ib.ledger(["F-B.2", "F-B.1"])] == ["F-B.2", "F-B.1"]
 
 
+@pytest.mark.parametrize("ids", [["F-9.9"], "F-3.1", 5, [["F-3.1"]], torch.tensor(3.0)])
+def test_the_ledger_names_what_is_no_list_of_claims(ids):
+    with pytest.raises(ValueError, match="ids: expected a list of claims' ids, got"):
+        ib.ledger(ids)
+
+
+def test_no_claims_no_rows():
+    assert ib.ledger([]) == []
+
+
 def test_every_claim_of_the_register_is_here_and_in_its_order():
     assert IDS == ORDER and len(set(ORDER)) == 70
 

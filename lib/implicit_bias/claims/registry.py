@@ -160,10 +160,8 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
     """Run both controls of every claim (or of ``ids``) and return one :class:`Row` each, in the order of the
     register.
     """
-    if isinstance(ids, str) or not isinstance(ids, (Iterable, type(None))):
-        fail("ids", "a list of claims' ids", shown(ids))
     rows = []
-    for id in registry if ids is None else ids:
+    for id in registry if ids is None else _known(ids):
         claim, start = registry[id], time.perf_counter()
         positive, negative = claim.positive(), claim.negative()
         seconds = time.perf_counter() - start
@@ -182,6 +180,16 @@ def ledger(ids: Iterable[str] | None = None) -> list[Row]:
             )
         )
     return rows
+
+
+def _known(ids: Iterable[str]) -> list[str]:
+    """Ids that the register has."""
+    try:
+        wanted = list(ids)
+        known = not isinstance(ids, str) and all(id in registry for id in wanted)
+    except TypeError:
+        known = False
+    return wanted if known else fail("ids", "a list of claims' ids", shown(ids))
 
 
 def table(rows: Iterable[Row]) -> str:
