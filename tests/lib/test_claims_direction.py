@@ -314,6 +314,10 @@ def test_why_a_run_says_nothing(left, clock, expected):
         initial = ib.TwoLayer(left * torch.eye(2).double(), [1.0, -1.0], ib.leaky_relu(GAMMA))
         final = replace(initial, weights=(1 + left) * torch.eye(2).double())
 
+        @classmethod
+        def net(cls, index):
+            return cls.final
+
     for last, start_shows in ((EXPLAINED * left * 0.999, True), (EXPLAINED * left * 1.001, False)):
         said = _short(Run, Finding(0.5, "", "", {"last": last}))
         assert ("start still" in said) is start_shows
