@@ -17,7 +17,7 @@ from torch import Tensor
 from .._checks import fail, gamma_in_range, positive_int
 from ..data import Dataset
 from ..measures import activation_pattern
-from ..network import Activation, TwoLayer
+from ..network import Activation, TwoLayer, relu
 from ..trajectory import Trajectory
 
 __all__ = [
@@ -185,8 +185,10 @@ def starts(
     """
     if len(seeds) != len(sets):
         fail("seeds", f"{len(sets)} seeds, one for each data set", len(seeds))
-    net = TwoLayer.init(sets[0], m, m, activation, scale, output="1/m", seed=list(seeds))
+    # The weights drawn know of no activation; its slopes get a batch dimension of their own.
+    net = TwoLayer.init(sets[0], m, m, relu(), scale, output="1/m", seed=list(seeds))
     slopes = torch.as_tensor(activation.gamma).numel()
     weights = net.weights.unsqueeze(1).expand(-1, slopes, -1, -1)
     frozen = None if net.frozen_gram is None else net.frozen_gram.unsqueeze(1)
-    return replace(net, weights=weights, frozen_gram=frozen), batch_of(sets)
+    net = replace(net, weights=weights, activation=activation, frozen_gram=frozen)
+    return net, batch_of(sets)
