@@ -4,8 +4,8 @@ small descent steps.
 The reference is plain descent, in numpy. Its steps must be very small: on the third case, descents
 whose steps move a preactivation by at most 10⁻⁴, 5·10⁻⁵ and 10⁻⁵ of the largest agree with each
 other to 10⁻⁴ and are all wrong by 10⁻². Near s = 0.48 a neuron comes within 7·10⁻⁵ of a sample's
-kink; only steps of 10⁻⁶ take it to the side where the flow goes. One core; ten minutes, nearly all
-of them for the reference.
+kink; only steps of 10⁻⁶ take it to the side where the flow goes. One core; a quarter of an hour,
+nearly all of it for the reference.
 """
 
 import math
