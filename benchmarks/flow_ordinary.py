@@ -25,7 +25,9 @@ CASES = {
 """The data, the values of ``s`` at which to compare, and the share of the finest descent."""
 
 
-def descend(net: ib.TwoLayer, data: ib.Dataset, goals: list[float], share: float) -> list[np.ndarray]:
+def descend(
+    net: ib.TwoLayer, data: ib.Dataset, goals: list[float], share: float
+) -> list[np.ndarray]:
     """The first layers where ``L`` is first below ``e^-goal``; a step moves no preactivation by
     more than ``share`` of the largest.
     """
@@ -66,7 +68,9 @@ def main() -> None:
             print(f"{name}, to s = {goal:g}: {seconds:.1f} s, {run.outcome}")
             own = apart(run.final.weights.numpy(), nearer)
             print(f"  from descent with steps of {share:g}: {own:.1e}")
-            print(f"  from each other, descents of {10 * share:g} and {share:g}: {apart(near, nearer):.1e}")
+            print(
+                f"  from each other, descents of {10 * share:g} and {share:g}: {apart(near, nearer):.1e}"
+            )
 
 
 if __name__ == "__main__":

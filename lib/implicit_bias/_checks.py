@@ -23,6 +23,7 @@ __all__ = [
     "finite",
     "fits_memory",
     "gamma_in_range",
+    "joint_shape",
     "number",
     "number_between",
     "numbers",
@@ -35,6 +36,9 @@ __all__ = [
     "shown",
     "sorted_numbers",
 ]
+
+FLOATING = frozenset({torch.float32, torch.float64})
+"""Kinds of numbers that the library computes with."""
 
 LARGEST_INTEGER = 2**63 - 1
 """The largest integer that torch can hold."""
@@ -55,16 +59,24 @@ def shown(value: object, write: Callable[[object], str] = repr, longest: int = 8
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
+def _ordinary(value: object) -> bool:
+    """Whether this is a plain tensor, of which nothing is asked: steps of descent pass here."""
+    plain = type(value) is Tensor and value.dtype in FLOATING and value.layout is torch.strided
+    return plain and not (value.is_meta or value.is_nested or value.is_neg())
+
+
 def as_float_tensor(value: object, argument: str) -> Tensor:
     """A floating tensor (float64 unless the caller's own is float32); a tensor keeps its memory and
     its graph.
     """
+    if _ordinary(value):
+        return value
     try:
         tensor = as_tensor(value)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         kind = type(value).__name__
         raise ValueError(f"{argument}: expected an array of real numbers, got {kind} ({error})") from error
-    if tensor.dtype in (torch.float32, torch.float64):
+    if tensor.dtype in FLOATING:
         return tensor
     if tensor.dtype == torch.bool:
         fail(argument, "real numbers (of True and False, 2 * value - 1 makes 1 and -1)", tensor.dtype)
@@ -74,8 +86,10 @@ def as_float_tensor(value: object, argument: str) -> Tensor:
 
 
 def destination(*args: object, **named: object) -> None:
-    """Refuse arguments that ``Tensor.to`` would not take, or that would round or drop the numbers."""
-    given = ", ".join([*map(shown, args), *(f"{name}={shown(value)}" for name, value in named.items())])
+    """Refuse arguments that ``Tensor.to`` would not take, or that would round the numbers away."""
+    given = ", ".join(
+        [*map(shown, args), *(f"{name}={shown(value)}" for name, value in named.items())]
+    )
     expected = "a device that holds numbers, torch.float32 or torch.float64, as for Tensor.to"
     kinds = (str, int, torch.device, torch.dtype, Tensor, type(None))
     if not args + tuple(named.values()) or (args and not isinstance(args[0], kinds)):
@@ -84,7 +98,7 @@ def destination(*args: object, **named: object) -> None:
         probe = torch.zeros((), dtype=torch.float64).to(*args, **named)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"to: expected {expected}, got {given} ({error})") from error
-    if probe.is_meta or probe.dtype not in (torch.float32, torch.float64):
+    if probe.is_meta or probe.dtype not in FLOATING:
         fail("to", expected, given)
 
 
@@ -153,6 +167,14 @@ def a_choice(value: object, argument: str, choices: Sequence[str]) -> str:
     return value
 
 
+def joint_shape(*shapes: Sequence[int]) -> torch.Size | None:
+    """The shape that batches have together, None where they do not broadcast."""
+    try:
+        return torch.broadcast_shapes(*map(tuple, shapes))
+    except RuntimeError:
+        return None
+
+
 def fits_memory(count: int, argument: str, got: object) -> None:
     """Refuse sizes that need more float64 numbers at once than half of this machine's memory holds:
     a copy is made sooner or later.
@@ -163,7 +185,11 @@ def fits_memory(count: int, argument: str, got: object) -> None:
         most = 2**33
     if count > most:
         need = f"{float(count):.1e}" if count < 10**300 else "far more"
-        fail(argument, f"a size that memory holds ({float(most):.1e} numbers; this needs {need})", got)
+        fail(
+            argument,
+            f"a size that memory holds ({float(most):.1e} numbers; this needs {need})",
+            got,
+        )
 
 
 def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
@@ -225,7 +251,9 @@ def _item(value: Tensor | np.ndarray, argument: str) -> object:
     try:
         return as_tensor(value).item()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{argument}: expected one number, got {shown(value)} ({error})") from error
+        raise ValueError(
+            f"{argument}: expected one number, got {shown(value)} ({error})"
+        ) from error
 
 
 def seed_number(seed: object, argument: str = "seed") -> int | None:

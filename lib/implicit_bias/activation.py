@@ -15,7 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._checks import a_flag, as_float_tensor, fail, finite, gamma_in_range, numbers, scalar_or_tensor, shown
+from ._checks import (
+    a_flag,
+    as_float_tensor,
+    fail,
+    finite,
+    gamma_in_range,
+    numbers,
+    scalar_or_tensor,
+    shown,
+)
 from ._compare import Comparable
 from ._saving import Savable
 
@@ -113,7 +122,11 @@ class Activation(Comparable, Savable):
             return self.gamma
         gamma = self.gamma.to(z)
         if gamma.ndim and z.ndim < 2:
-            fail("z", "preactivations of shape (..., m, n), for slopes that are a batch", tuple(z.shape))
+            fail(
+                "z",
+                "preactivations of shape (..., m, n), for slopes that are a batch",
+                tuple(z.shape),
+            )
         return gamma[..., None, None] if gamma.ndim else gamma
 
     def value(self, z: Tensor) -> Tensor:

@@ -187,7 +187,9 @@ def gaussian_mixture(
     ``μ`` is stored as ``means[0]``. The first axis is taken along ``μ``: rotating the basis changes no inner product.
     """
     n, d = positive_int(n, "n"), positive_int(d, "d")
-    mean_norm = number_between(mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}")
+    mean_norm = number_between(
+        mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}"
+    )
     label_noise = probability(label_noise, "label_noise")
     fits_memory(n * min(n, d), "n, d", (n, d))
     stream = generator(seed)
@@ -207,7 +209,9 @@ def xor(
     The four centres get as even a share of the ``n`` samples as ``n`` allows; ``means`` holds μ₁ and μ₂.
     """
     n, d = positive_int(n, "n"), positive_int(d, "d", least=2)
-    mean_norm = number_between(mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}")
+    mean_norm = number_between(
+        mean_norm, "mean_norm", 0, LARGEST_NORM, f"a number from 0 to {LARGEST_NORM:g}"
+    )
     label_noise = probability(label_noise, "label_noise")
     fits_memory(n * min(n, d), "n, d", (n, d))
     stream = generator(seed)
@@ -242,7 +246,8 @@ def fresh(data: Dataset, count: int, seed: int = 0, *, label_noise: float = 0.0)
         If ``data`` have no ``means``: their distribution is not known.
     """
     a_dataset(data)
-    count, label_noise = positive_int(count, "count"), probability(label_noise, "label_noise")
+    count = positive_int(count, "count")
+    label_noise = probability(label_noise, "label_noise")
     fits_memory(count * data.d, "count", count)
     if data.means is None or data.x.ndim != 2 or data.means.shape[0] not in (1, 2):
         fail("data", "one data set from gaussian_mixture or xor, with its means", shown(data))
@@ -304,7 +309,9 @@ def correlated(
         When no such samples exist: the Gram matrix would have a negative eigenvalue (the message tells it).
     """
     n = positive_int(n, "n")
-    p = number_between(p, "p", 0, LARGEST_NORM**2, f"a finite number >= 0, at most {LARGEST_NORM**2:g}")
+    p = number_between(
+        p, "p", 0, LARGEST_NORM**2, f"a finite number >= 0, at most {LARGEST_NORM**2:g}"
+    )
     a_choice(signs, "signs", SIGNS)
     fits_memory(n * n, "n", n)
     diagonal = _norms(norms, n) ** 2
@@ -337,7 +344,11 @@ def from_gram(
     if off > 5e-9 * float(size):
         fail("gram", "a symmetric matrix", f"entries off their mirror images by {2 * off:.3g}")
     if size > LARGEST_NORM**2 or 0 < size < SMALLEST_NORM**2:
-        fail("gram", f"entries whose largest is from {SMALLEST_NORM**2:g} to {LARGEST_NORM**2:g}", float(size))
+        fail(
+            "gram",
+            f"entries whose largest is from {SMALLEST_NORM**2:g} to {LARGEST_NORM**2:g}",
+            float(size),
+        )
     if y is not None and positive is not None:
         fail("positive", "None beside labels y", positive)
     return _of_gram(gram, _labels(len(gram), positive) if y is None else y, d, space, "gram")
@@ -435,7 +446,8 @@ def digits(
 
     images, target = load_digits(return_X_y=True)
     classes = _two_digits(classes)
-    centre, whiten = a_flag(centre, "centre"), a_flag(whiten, "whiten")
+    centre = a_flag(centre, "centre")
+    whiten = a_flag(whiten, "whiten")
     stream = generator(seed)
     rows = []
     for position, label in enumerate(classes):

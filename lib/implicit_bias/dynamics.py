@@ -34,7 +34,8 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
     """About ``count`` different whole steps from 0 to ``last``, log-spaced as far as whole steps allow, both ends
     included.
     """
-    last, count = positive_int(last, "last", least=0), positive_int(count, "count", least=2)
+    last = positive_int(last, "last", least=0)
+    count = positive_int(count, "count", least=2)
     if last < count:
         return list(range(last + 1))
     # Rounding makes the early ones coincide: draw more until enough are different.

@@ -152,7 +152,6 @@ class _Across:
         self.state = state
         self.tL = tL
         self.sliding = np.zeros(member.preactivation.shape, dtype=bool)
-        self.slopes = np.empty(0)
         self.look(np.empty(0))
 
     def look(self, holding: np.ndarray) -> None:

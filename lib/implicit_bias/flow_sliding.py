@@ -23,7 +23,7 @@ BLOCK = 8
 """So many times all wrong pairs change at once; then one a neuron, which always ends."""
 
 RIDGE = 1e-13
-"""Added to the diagonal, relative to its largest: samples on one neuron's kinks may be dependent."""
+"""Added to the diagonal, relative to its largest: samples on one neuron's kinks may depend."""
 
 
 def mean_slopes(
@@ -72,7 +72,9 @@ def mean_slopes(
     diagonal = np.arange(shape[1])
     K[:, diagonal, diagonal] += RIDGE * K.max() + np.finfo(float).tiny
     p = packed(push, 1.0)
-    u, free = _in_box(K, packed(end, 0.0), p * packed(low, 0.0), p * packed(high, 0.0), real)
+    u, free = _in_box(
+        K, packed(end, 0.0), p * packed(low, 0.0), p * packed(high, 0.0), real
+    )
     slopes = np.zeros(pairs.shape)
     held = np.zeros(pairs.shape, dtype=bool)
     slopes[where] = (u / p)[rows, place]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import fail, gamma_in_range, number_between, positive, positive_int
+from ._checks import fail, gamma_in_range, joint_shape, number_between, positive, positive_int
 from ._compare import Comparable
 from ._format import format_slack
 from ._saving import Savable
@@ -219,8 +219,10 @@ def _leak(data: Dataset, gamma: float | Tensor) -> Tensor:
 def _beside(data: Dataset, value: float | Tensor, argument: str) -> Tensor:
     tensor = torch.as_tensor(value, dtype=torch.float64, device=data.x.device)
     batch = data.x.shape[:-2]
-    try:
-        torch.broadcast_shapes(tensor.shape, batch)
-    except RuntimeError:
-        fail(argument, f"a shape that broadcasts with {tuple(batch)}, that of the data", tuple(tensor.shape))
+    if joint_shape(tensor.shape, batch) is None:
+        fail(
+            argument,
+            f"a shape that broadcasts with {tuple(batch)}, that of the data",
+            tuple(tensor.shape),
+        )
     return tensor

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._checks import fail, fits_memory, gamma_in_range, number_between, positive_int
+from ._checks import fail, fits_memory, gamma_in_range, joint_shape, number_between, positive_int
 from ._compare import Comparable
 from ._saving import Savable
 from .dataset import Dataset, a_dataset
@@ -123,15 +123,13 @@ def class_slopes(data: Dataset, gamma: float | Tensor) -> tuple[Tensor, Tensor]:
     right.
     """
     a_dataset(data)
-    gamma = torch.as_tensor(gamma_in_range(gamma, zero=True), dtype=torch.float64, device=data.x.device)
-    try:
-        torch.broadcast_shapes(gamma.shape, data.x.shape[:-2])
-    except RuntimeError:
-        fail(
-            "gamma",
-            f"a batch shape that broadcasts with {tuple(data.x.shape[:-2])}, that of the data",
-            tuple(gamma.shape),
-        )
+    gamma = torch.as_tensor(
+        gamma_in_range(gamma, zero=True), dtype=torch.float64, device=data.x.device
+    )
+    batch = data.x.shape[:-2]
+    if joint_shape(gamma.shape, batch) is None:
+        expected = f"a batch shape that broadcasts with {tuple(batch)}, that of the data"
+        fail("gamma", expected, tuple(gamma.shape))
     gamma = gamma[..., None]
     one = torch.ones_like(gamma)
     return torch.where(data.positive, one, gamma), torch.where(data.positive, gamma, one)

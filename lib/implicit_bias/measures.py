@@ -113,7 +113,11 @@ def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
     """
     data = fitting(net, data)
     if a_network(initial, "initial").weights.shape[-2:] != net.weights.shape[-2:]:
-        fail("initial", f"{net.m} neurons and {net.d} columns, like net", tuple(initial.weights.shape[-2:]))
+        fail(
+            "initial",
+            f"{net.m} neurons and {net.d} columns, like net",
+            tuple(initial.weights.shape[-2:]),
+        )
     norms = data.norms.unsqueeze(-1)
     directions = data.x / norms
     correlation = directions @ directions.mT
@@ -188,7 +192,11 @@ def even_odd(net: TwoLayer, z: Tensor) -> tuple[Tensor, Tensor]:
     """
     z = as_float_tensor(z, "z")
     if z.ndim < 2 or z.shape[-2] != a_network(net).m:
-        fail("z", f"preactivations of shape (..., {net.m}, k), a row for each neuron", tuple(z.shape))
+        fail(
+            "z",
+            f"preactivations of shape (..., {net.m}, k), a row for each neuron",
+            tuple(z.shape),
+        )
     finite(z, "z")
     a = net.a.unsqueeze(-1)
     here, mirrored = ((a * net.activation.value(side)).sum(-2) for side in (z, -z))
@@ -201,7 +209,11 @@ def direction_distance(net: TwoLayer, other: TwoLayer) -> Tensor:
     """
     a_network(net)
     if a_network(other, "other").weights.shape[-2:] != net.weights.shape[-2:]:
-        fail("other", f"{net.m} neurons and {net.d} columns, like net", tuple(other.weights.shape[-2:]))
+        fail(
+            "other",
+            f"{net.m} neurons and {net.d} columns, like net",
+            tuple(other.weights.shape[-2:]),
+        )
     ours, theirs = net.frobenius()[..., None, None], other.frobenius()[..., None, None]
     inside = (net.weights / ours - other.weights / theirs).square().sum((-2, -1))
     frozen = [

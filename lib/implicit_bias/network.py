@@ -17,6 +17,7 @@ from ._checks import (
     fail,
     finite,
     fits_memory,
+    joint_shape,
     numbers,
     own_tensor,
     positive,
@@ -31,7 +32,15 @@ from .data import Dataset
 from .dataset import a_dataset
 from .span import binary_scale, generator, spectral_norm, wishart
 
-__all__ = ["Activation", "TwoLayer", "a_network", "fitting", "leaky_relu", "relu", "smoothed_leaky_relu"]
+__all__ = [
+    "Activation",
+    "TwoLayer",
+    "a_network",
+    "fitting",
+    "leaky_relu",
+    "relu",
+    "smoothed_leaky_relu",
+]
 
 
 OUTPUTS = ("1/sqrt(m)", "1/m")
@@ -82,11 +91,15 @@ class TwoLayer(Comparable, Savable):
             frozen = own_tensor(self.frozen_gram, "frozen_gram").to(weights)
             _check_gram(frozen, self.m, "frozen_gram")
             object.__setattr__(self, "frozen_gram", frozen)
-        own = _broadcast(weights.shape[:-2], a.shape[:-1])
+        own = joint_shape(weights.shape[:-2], a.shape[:-1])
         gamma = getattr(self.activation.gamma, "shape", ())
-        if _broadcast(own, gamma) is None:
-            fail("activation", f"slopes whose shape broadcasts with {tuple(own)}, the batch", tuple(gamma))
-        if self.frozen_gram is not None and _broadcast(own, gamma, frozen.shape[:-2]) is None:
+        if joint_shape(own, gamma) is None:
+            fail(
+                "activation",
+                f"slopes whose shape broadcasts with {tuple(own)}, the batch",
+                tuple(gamma),
+            )
+        if self.frozen_gram is not None and joint_shape(own, gamma, frozen.shape[:-2]) is None:
             expected = f"a batch shape that broadcasts with {tuple(own)}, that of the weights"
             fail("frozen_gram", expected, tuple(frozen.shape[:-2]))
 
@@ -310,20 +323,16 @@ def _draw(seed: int | None, m: int, d: int, outside: int) -> tuple[Tensor, Tenso
     return inside, wishart(m, outside, stream) if outside else None
 
 
-def _broadcast(*shapes: Sequence[int]) -> torch.Size | None:
-    """The shape that batches have together, None where they do not broadcast."""
-    try:
-        return torch.broadcast_shapes(*map(tuple, shapes))
-    except RuntimeError:
-        return None
-
-
 def _batches_fit(net: TwoLayer, batch: torch.Size, argument: str) -> None:
     """Refuse a batch that does not broadcast with that of the network."""
     gamma = getattr(net.activation.gamma, "shape", ())
-    own = _broadcast(net.weights.shape[:-2], net.a.shape[:-1], gamma)
-    if _broadcast(own, batch) is None:
-        fail(argument, f"a batch shape that broadcasts with {tuple(own)}, that of the networks", tuple(batch))
+    own = joint_shape(net.weights.shape[:-2], net.a.shape[:-1], gamma)
+    if joint_shape(own, batch) is None:
+        fail(
+            argument,
+            f"a batch shape that broadcasts with {tuple(own)}, that of the networks",
+            tuple(batch),
+        )
 
 
 def fitting(net: TwoLayer, data: Dataset, argument: str = "data") -> Dataset:

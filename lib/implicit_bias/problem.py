@@ -31,7 +31,9 @@ def compute_device(device: str, entries: int, home: torch.device) -> torch.devic
         place = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         got = f"{shown(device)} ({error})"
-        raise ValueError(f"device: expected 'auto' or a device that torch can use, got {got}") from error
+        raise ValueError(
+            f"device: expected 'auto' or a device that torch can use, got {got}"
+        ) from error
     if place.type == "meta" or device is None:
         fail("device", "'auto' or a device that holds numbers", shown(device))
     return place

@@ -165,7 +165,8 @@ class _Columns:
         """A square factor F of the columns' Gram matrix, and t: ``‖F s - t‖`` and the distance of
         ``Σ s · column`` from W have the same minimisers.
         """
-        unknown, given = len(owner), self.weights.numel()
+        unknown = len(owner)
+        given = self.weights.numel()
         if given <= unknown or given * unknown**2 <= EXPLICIT:
             matrix = slopes.unsqueeze(-1) * (self.a.unsqueeze(-1) * self.x[owner].unsqueeze(-2))
             matrix = (matrix * self.y[owner][:, None, None]).flatten(1).T

@@ -45,7 +45,9 @@ def verdict(id: str, *args: object, **named: object) -> str:
 def test_late_steps_renumbered_are_refused(after: int, by: int) -> None:
     run = descent()
     step = torch.where(run.step > after, run.step + by, run.step)
-    with pytest.raises(ValueError, match="^run: expected records that gradient descent gives"):
+    with pytest.raises(
+        ValueError, match="^run: expected records that gradient descent gives"
+    ):
         genuine(replace(run, step=step))
 
 
@@ -65,7 +67,9 @@ def test_a_stretch_in_the_middle_of_other_steps_is_refused() -> None:
         frobenius=torch.stack([net.frobenius() for net in nets]),
         spectral=torch.stack([net.spectral() for net in nets]),
     )
-    with pytest.raises(ValueError, match="^run: expected records that gradient descent gives"):
+    with pytest.raises(
+        ValueError, match="^run: expected records that gradient descent gives"
+    ):
         genuine(forged)
 
 
@@ -116,14 +120,22 @@ def test_a_flow_goes_on_from_a_recorded_step_only() -> None:
 
 # -- names that lie --------------------------------------------------------------------------------
 
-LIAR = Loss("logistic", *(getattr(losses.EXPONENTIAL, name) for name in ("value", "log_value", "g", "log_g")))
+LIAR = Loss(
+    "logistic",
+    *(getattr(losses.EXPONENTIAL, name) for name in ("value", "log_value", "g", "log_g")),
+)
 
 
-@pytest.mark.parametrize("id", "K-5.4 K-5.6 K-5.7 K-B.3 K-B.4 K-4.1.b K-4.1.c K-4.1.d S-2 S-6 S-8 K-F.2".split())
+@pytest.mark.parametrize(
+    "id", "K-5.4 K-5.6 K-5.7 K-B.3 K-B.4 K-4.1.b K-4.1.c K-4.1.d S-2 S-6 S-8 K-F.2".split()
+)
 def test_a_loss_called_logistic_is_not(id: str) -> None:
     seen = registry[id].check(descent(LIAR, 2000))
     assert seen.verdict not in ("holds", "fails")
-    assert any("logistic" in part.statement + part.name and not bool(part.holds.all()) for part in seen.hypotheses)
+    assert any(
+        "logistic" in part.statement + part.name and not bool(part.holds.all())
+        for part in seen.hypotheses
+    )
 
 
 def test_a_loss_of_ones_own_is_no_instance() -> None:
@@ -157,7 +169,9 @@ def test_an_activation_called_relu_is_not() -> None:
     for id in ("K-F.2", "K-F.3.k", "S-7"):
         seen = registry[id].check(run)
         assert seen.verdict == "vacuous"
-        assert not bool(next(part for part in seen.hypotheses if part.name == "activation").holds)
+        assert not bool(
+            next(part for part in seen.hypotheses if part.name == "activation").holds
+        )
 
 
 def test_a_leak_below_float32_is_a_leak() -> None:
@@ -166,7 +180,9 @@ def test_a_leak_below_float32_is_a_leak() -> None:
     run = ib.gradient_descent(net, data, 1.0, 500)
     for id in ("K-5.8", "K-G.1", "K-F.2"):
         seen = registry[id].check(run)
-        assert not bool(next(part for part in seen.hypotheses if part.name == "activation").holds)
+        assert not bool(
+            next(part for part in seen.hypotheses if part.name == "activation").holds
+        )
 
 
 # -- points ------------------------------------------------------------------------------------------
@@ -197,14 +213,18 @@ def test_what_scaling_or_width_alone_makes_true_says_nothing() -> None:
     data = ib.data.orthogonal(4)
     pair = ib.kkt_point(data, 1, 1, 0.5).net
     assert [verdict(id, pair, data) for id in ("F-3.2.2", "F-3.2.6")] == ["vacuous"] * 2
-    assert [verdict(id, pair, data) for id in ("F-3.2.1", "F-3.2.3", "F-3.2.7")] == ["holds"] * 3
+    assert [verdict(id, pair, data) for id in ("F-3.2.1", "F-3.2.3", "F-3.2.7")] == [
+        "holds"
+    ] * 3
 
 
 # -- smoothness --------------------------------------------------------------------------------------
 
 
 def pair(gamma: float, seed: int = 1) -> ib.TwoLayer:
-    return ib.TwoLayer.init(ib.data.orthogonal(4), 4, 4, ib.smoothed_leaky_relu(gamma), 1.0, seed=seed)
+    return ib.TwoLayer.init(
+        ib.data.orthogonal(4), 4, 4, ib.smoothed_leaky_relu(gamma), 1.0, seed=seed
+    )
 
 
 def test_an_h_below_the_activations_own_is_no_bound() -> None:
@@ -249,12 +269,18 @@ def test_orthogonal_or_normalised_samples_were_not_drawn_from_a_gaussian() -> No
     spectrum = isotropic(10**6)
     drawn = ib.data.gaussian(10, 10**6, seed=1)
     assert verdict("F-3.3", drawn, spectrum) == "holds"
-    assert verdict("F-3.3", ib.data.orthogonal(10, d=10**6, norms=1000.0), spectrum) == "vacuous"
+    assert (
+        verdict("F-3.3", ib.data.orthogonal(10, d=10**6, norms=1000.0), spectrum)
+        == "vacuous"
+    )
     one_length = replace(drawn, x=1000 * drawn.x / drawn.norms.unsqueeze(-1))
     assert verdict("F-3.3", one_length, spectrum) == "vacuous"
     for seed in range(8):
         for n in (2, 10):
-            assert verdict("F-3.3", ib.data.gaussian(n, 10**5, seed=seed), isotropic(10**5)) == "holds"
+            assert (
+                verdict("F-3.3", ib.data.gaussian(n, 10**5, seed=seed), isotropic(10**5))
+                == "holds"
+            )
 
 
 def test_sequences_whose_steps_rounding_hides_decide_nothing() -> None:
@@ -266,8 +292,12 @@ def test_sequences_whose_steps_rounding_hides_decide_nothing() -> None:
 # -- numbers -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("delta", [0, 1, math.nan, math.inf, "a", torch.tensor([0.1, 0.2]), True])
-@pytest.mark.parametrize("id", "F-3.3 F-E.1 F-E.4 F-E.11.a F-E.12 K-A.1 K-5.4 K-H.3".split())
+@pytest.mark.parametrize(
+    "delta", [0, 1, math.nan, math.inf, "a", torch.tensor([0.1, 0.2]), True]
+)
+@pytest.mark.parametrize(
+    "id", "F-3.3 F-E.1 F-E.4 F-E.11.a F-E.12 K-A.1 K-5.4 K-H.3".split()
+)
 def test_every_delta_is_a_probability(id: str, delta: object) -> None:
     with pytest.raises(ValueError, match="^delta: expected"):
         registry[id].check(**named(id) | {"delta": delta})
@@ -275,7 +305,9 @@ def test_every_delta_is_a_probability(id: str, delta: object) -> None:
 
 def named(id: str) -> dict[str, object]:
     """The arguments of a positive control, by name."""
-    return dict(zip(inspect.signature(registry[id].check).parameters, made(id), strict=False))
+    return dict(
+        zip(inspect.signature(registry[id].check).parameters, made(id), strict=False)
+    )
 
 
 @cache

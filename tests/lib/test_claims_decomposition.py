@@ -604,7 +604,10 @@ def test_norm_check_is_the_formula_and_small_constants_fail():
     assert verdict.slack == pytest.approx(K * (math.sqrt(30) + math.sqrt(20) + t) / norm)
     assert verdict.constants["best"] == pytest.approx(1 / verdict.slack)
     refuted = ib.claims["K-H.3"].check(random_start.random_matrices("signs", 4, 30, 20), K, C=0.5)
-    assert (refuted.verdict, refuted.conclusion) == ("undecided", "fails")  # C is open, and 0.5 nobody's
+    assert (refuted.verdict, refuted.conclusion) == (
+        "undecided",
+        "fails",
+    )  # C is open, and 0.5 nobody's
     assert ib.claims["K-H.3"].check(A, K, C=0.5).verdict == "undecided"
     assert ib.claims["K-H.3"].check(A, K / 3).verdict == "vacuous"  # tails too heavy for that norm
 

@@ -267,7 +267,10 @@ def test_check_tells_both_sides_of_each_bound():
     flat = spectra.isotropic(d)
     for inside, off in ((True, 0.999), (False, 1.001)):
         for sign in (1, -1):
-            for made in (orthogonal_batch(sign * off * norm, 0.0), orthogonal_batch(0.0, sign * off * pair)):
+            for made in (
+                orthogonal_batch(sign * off * norm, 0.0),
+                orthogonal_batch(0.0, sign * off * pair),
+            ):
                 # No Gaussian draws them: the bounds are seen in the conclusion.
                 assert check(made, flat).conclusion == ("holds" if inside else "fails")
 

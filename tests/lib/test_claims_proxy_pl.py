@@ -506,5 +506,11 @@ def test_positive_neurons_alone_reach_the_constant_where_the_positive_sample_has
     # The negative sample has the only multiplier. Asleep on it, awake on the positive one, that one has no share.
     pair = ib.Dataset(torch.tensor([[-1.0, 0.0], [2.0, 1.0]], dtype=torch.float64), [-1.0, 1.0])
     assert ib.max_margin(pair).lam.tolist() == pytest.approx([1.0, 0.0])
-    net = ib.TwoLayer(torch.tensor([[1e-4, 100.0]], dtype=torch.float64).expand(4, -1), torch.full((4,), 0.5), LEAKY)
-    assert float(ib.measures.proxy_pl_ratio(net, pair)) == pytest.approx(float(pl.best_constant(pair, 0.3)), rel=1e-9)
+    net = ib.TwoLayer(
+        torch.tensor([[1e-4, 100.0]], dtype=torch.float64).expand(4, -1),
+        torch.full((4,), 0.5),
+        LEAKY,
+    )
+    assert float(ib.measures.proxy_pl_ratio(net, pair)) == pytest.approx(
+        float(pl.best_constant(pair, 0.3)), rel=1e-9
+    )

@@ -58,7 +58,9 @@ def test_slopes_are_those_found_by_trying_all(seed):
     for j, row in enumerate(pairs):
         if row.any():
             some = gram[np.ix_(row, row)]
-            sigma, free = one_by_one(some, end[j][row], push[j][row], low[j][row], high[j][row])
+            sigma, free = one_by_one(
+                some, end[j][row], push[j][row], low[j][row], high[j][row]
+            )
             assert slopes[j][row] == pytest.approx(sigma, abs=1e-8)
             assert (held[j][row] == free).all()
 
@@ -72,7 +74,9 @@ def test_one_change_at_a_time_ends_there_too(monkeypatch):
 def test_samples_on_one_kink_may_be_dependent():
     gram = np.ones((2, 2))
     bounds = np.zeros((1, 2)), np.ones((1, 2))
-    slopes, held = mean_slopes(gram, np.ones((1, 2), bool), np.ones((1, 2)), np.ones((1, 2)), *bounds)
+    slopes, held = mean_slopes(
+        gram, np.ones((1, 2), bool), np.ones((1, 2)), np.ones((1, 2)), *bounds
+    )
     assert held.any() and slopes.sum() == pytest.approx(1.0, abs=1e-9)
     assert (slopes >= 0).all() and (slopes <= 1).all()
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import balance, clocks, decomposition, log_lemma, random_matrix, random_start, whole_layer
+from implicit_bias.claims import balance, clocks, decomposition, log_lemma, random_matrix, random_start
 from implicit_bias.claims import found_leaky as found
 from implicit_bias.claims import leaky_limits as limits
 from implicit_bias.claims import patterns as pt
+from implicit_bias.claims.common import logistic
 from implicit_bias.claims.long_runs import KINK, at_kink, long_run
 
 LEAKY = ib.leaky_relu(0.4)
@@ -396,7 +397,7 @@ def test_errors_of_the_whole_layer():
     z = (final.a[:, None] * final.weights).sum(0) / run.margins[-1].min()
     star = math.sqrt(4.0)
     assert seen["length error"] == pytest.approx(abs(float(z.norm()) / star / (1.4 / 1.16) - 1))
-    assert whole_layer.logistic(long_run(run)).holds
+    assert logistic(long_run(run).loss).holds
 
 
 def test_disagreement_of_increments_is_relative_to_the_own_class():

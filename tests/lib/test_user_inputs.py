@@ -285,7 +285,12 @@ def test_numbers_of_any_kind_are_taken_without_their_graph(argument, call):
     if argument == "until":
         return
     half = 0.5
-    kinds = (torch.tensor(half, requires_grad=True), np.float32(half), np.array(half), Fraction(1, 2))
+    kinds = (
+        torch.tensor(half, requires_grad=True),
+        np.float32(half),
+        np.array(half),
+        Fraction(1, 2),
+    )
     small = argument == "p"
     for value in kinds:
         try:
@@ -380,7 +385,11 @@ WORDS = {
 @pytest.mark.parametrize("argument, call", WORDS.values(), ids=WORDS)
 def test_words_are_words(argument, call, rejects):
     numbers = (3.5, np.ones(2), torch.ones(2, 2, dtype=torch.bool), 10**5000, object())
-    for value in ("abc", *(() if argument == "ids" else ([1, 2, 3], np.ma.masked_array([1, 2, 3]))), *numbers):
+    for value in (
+        "abc",
+        *(() if argument == "ids" else ([1, 2, 3], np.ma.masked_array([1, 2, 3]))),
+        *numbers,
+    ):
         if argument == "ids" and not isinstance(value, (str, float, int)):
             continue
         with rejects(argument):
@@ -434,10 +443,16 @@ def test_a_smoothed_margin_of_a_loss_of_ones_own_is_refused(rejects):
 @pytest.mark.parametrize("size", [1e-300, 1e-150, 1.0, 1e150, 1e308])
 def test_ranks_do_not_change_with_the_scale(size):
     rows = np.array([[1.0, 0.25], [0.0, 0.5]])
-    assert float(ib.stable_rank(size * rows)) == pytest.approx(float(ib.stable_rank(rows)), rel=1e-14)
+    assert float(ib.stable_rank(size * rows)) == pytest.approx(
+        float(ib.stable_rank(rows)), rel=1e-14
+    )
     net, unit = (ib.TwoLayer(s * rows, [1, 1], ib.relu()) for s in (size, 1.0))
     torch.testing.assert_close(
-        measures.class_stable_rank(net), measures.class_stable_rank(unit), rtol=1e-14, atol=0, equal_nan=True
+        measures.class_stable_rank(net),
+        measures.class_stable_rank(unit),
+        rtol=1e-14,
+        atol=0,
+        equal_nan=True,
     )
 
 
@@ -472,7 +487,10 @@ def test_a_run_does_not_share_its_step_size():
 
 
 def test_a_start_that_overflows_is_refused(rejects):
-    for go in (lambda net: ib.gradient_descent(net, DATA, 0.1, 2), lambda net: ib.gradient_flow(net, DATA, 1.0)):
+    for go in (
+        lambda net: ib.gradient_descent(net, DATA, 0.1, 2),
+        lambda net: ib.gradient_flow(net, DATA, 1.0),
+    ):
         with rejects("net", "overflow"):
             go(NET.scaled(1e200))
 

@@ -59,7 +59,9 @@ def _unit_scale(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Dataset]:
 
 
 def _unit_outputs(net: TwoLayer) -> TwoLayer:
-    """The same function with ``a_j = ±1/√m`` exactly, where the second layer counts as that: rows take up the rest."""
+    """The same function with ``a_j = ±1/√m`` exactly, where the second layer counts as that: rows
+    take up the rest.
+    """
     unit = net.a.abs().double() * math.sqrt(net.m)
     if not (net.activation.homogeneous and bool(((unit - 1).abs() < 1e-6).all())):
         return net
@@ -152,7 +154,8 @@ class AtPoint:
         worst = float(self.residual.worst.max())
         if worst > KKT_TOLERANCE or math.isnan(worst):
             return f"W is only near a KKT point (residual {worst:.1e})."
-        coarse, worst = max(self._per_row, self._per_margin, self._per_multiplier), max(worst, ROUNDING)
+        coarse = max(self._per_row, self._per_margin, self._per_multiplier)
+        worst = max(worst, ROUNDING)
         if coarse * worst > COARSEST:
             return f"A residual of {worst:.1e} leaves these numbers open by {coarse * worst:.1e}."
         return ""

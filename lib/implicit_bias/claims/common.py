@@ -17,6 +17,9 @@ from .verdict import Finding
 __all__ = [
     "NEAR",
     "fitted_rate",
+    "has_leak",
+    "is_leaky",
+    "is_relu",
     "known_loss",
     "leak_of",
     "limit",
@@ -61,11 +64,25 @@ def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
     )
 
 
+def has_leak(net: TwoLayer) -> bool:
+    """Whether ``γ > 0``, in every network of a batch; in float64, for a leak of 1e-50 is one."""
+    return bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) > 0).all())
+
+
+def is_leaky(net: TwoLayer) -> bool:
+    """Whether the activation is leaky ReLU, whatever it calls itself."""
+    return net.activation.homogeneous and has_leak(net)
+
+
+def is_relu(net: TwoLayer) -> bool:
+    """Whether the activation is ReLU, whatever it calls itself."""
+    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    return net.activation.homogeneous and bool((gamma == 0).all())
+
+
 def leak_of(net: TwoLayer) -> float | Tensor:
     """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
-    gamma = net.activation.gamma
-    leaks = bool((torch.as_tensor(gamma, dtype=torch.float64) > 0).all())
-    return gamma if leaks else 1.0
+    return net.activation.gamma if has_leak(net) else 1.0
 
 
 def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:

@@ -256,7 +256,9 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
         _number("predicted", predicted, "0 < predicted < 1/(n-1)", lambda value: 0 < value < 1 / (n - 1))
     predicted = points.sign / (n - 1) if predicted is None else float(predicted)
     if not 1e-9 < predicted < (1 - 1e-9) / (n - 1):
-        raise ValueError(f"gamma, kappa: expected a break point that floats can tell, got p = {predicted:g}")
+        raise ValueError(
+            f"gamma, kappa: expected a break point that floats can tell, got p = {predicted:g}"
+        )
     measured = _measured_break(gamma, kappa, n)
     positive_multipliers = Hypothesis(
         "λ > 0",

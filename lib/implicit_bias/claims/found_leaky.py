@@ -22,13 +22,13 @@ from ..measures import activation_pattern, class_stable_rank, gradient_gram
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .common import _fact, fitted_rate, neurons
+from .common import _fact, fitted_rate, is_leaky, logistic, neurons
 from .leaky_limits import FINITE, FLOW_ERROR, decade_short, opposed, start_left, triangle
 from .long_runs import LongRun, at_kink, long_run
 from .patterns import CHAPTER, between_records, live
 from .registry import register
 from .verdict import Finding, Verdict, decide
-from .whole_layer import linear_predictor, logistic, whole_rank, z_ratio
+from .whole_layer import linear_predictor, whole_rank, z_ratio
 
 __all__ = [
     "Sandwich",
@@ -105,7 +105,7 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     lam = pattern_multipliers(net, data)
     hypotheses = (
         _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
-        logistic(joined),
+        logistic(joined.loss),
         _fact("fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed),
         _fact("separable", "some weights fit all samples in this pattern", lam is not None),
     )
@@ -229,10 +229,9 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     start = 0 if index is None else index
     bounds = rank_sandwich(joined.at(start))
     spread = bool((bounds.floor > 1e-12 * bounds.ceiling).all()) and bool((bounds.ceiling > 0).all())
-    leak = torch.as_tensor(joined.initial.activation.gamma, dtype=torch.float64)
     hypotheses = (
-        _fact("activation", "leaky ReLU", joined.initial.activation.homogeneous and bool((leak > 0).all())),
-        logistic(joined),
+        _fact("activation", "leaky ReLU", is_leaky(joined.initial)),
+        logistic(joined.loss),
         _fact("equal output weights", "all a_j of one sign are equal", _equal_outputs(joined.initial)),
         _fact("ordered", "sign⟨w_j, x_i⟩ = sign(a_j) y_i from some record on", index is not None),
         _fact("spread", "the rows of each sign differ in at least two directions (three rows or more)", spread),

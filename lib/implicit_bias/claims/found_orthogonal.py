@@ -61,6 +61,8 @@ def any_norms(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.
     _delta(delta)
     data, initial = run.data, run.initial
     rarely = chance(data, initial.m_pos, min(delta, CHANCE))[1]
-    finding, short = rank_finding(reached(run, flow), *chance(data, initial.m_pos, delta), rarely=rarely)
+    finding, short = rank_finding(
+        reached(run, flow), *chance(data, initial.m_pos, delta), rarely=rarely
+    )
     known = (*setting(initial, data, run.loss), both_classes(data))
     return decide("S-7", finding, known, unsettled=short)

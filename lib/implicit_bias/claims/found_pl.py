@@ -56,7 +56,9 @@ def best_proxy_pl(
     """
     activation = activation if isinstance(activation, Activation) else leaky_relu(activation)
     number(activation.gamma, "activation", "one leak")
-    m_pos, m_neg = (positive_int(m, name, least=0) for m, name in ((m_pos, "m_pos"), (m_neg, "m_neg")))
+    m_pos, m_neg = (
+        positive_int(m, name, least=0) for m, name in ((m_pos, "m_pos"), (m_neg, "m_neg"))
+    )
     if data.x.ndim > 2:
         fail("data", "one data set", f"a batch of shape {tuple(data.x.shape[:-2])}")
     if constant is not None:
@@ -71,7 +73,11 @@ def best_proxy_pl(
     if not bool(best.separable):
         return decide("S-4", Finding(0.0, "there is no margin."), hypotheses)
     if not target**2 > 1e-300:
-        return decide("S-4", Finding(math.nan, "the square of the constant is too small for floats."), hypotheses)
+        return decide(
+            "S-4",
+            Finding(math.nan, "the square of the constant is too small for floats."),
+            hypotheses,
+        )
     found = attack(data, m_pos, m_neg, activation, loss).ratio
     numbers = {
         "constant": target,

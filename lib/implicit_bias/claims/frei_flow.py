@@ -146,7 +146,8 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     clock ``s = log(1/L)`` (expected: like 1/s), ``1/L`` grows with t, and ``‖W - W(0)‖`` with s (expected: both like
     first powers).
     """
-    net, n = _checked(trajectory).initial, trajectory.data.n
+    net = _checked(trajectory).initial
+    n = trajectory.data.n
     lowest = trajectory.log_loss.amin(0).exp()
     # Strictly below: the number just under log(2)/n is the largest that will do.
     bound = torch.nextafter(torch.full_like(lowest, math.log(2) / n), torch.zeros_like(lowest))

@@ -132,7 +132,8 @@ def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
     epsilon = numbers(epsilon, "epsilon")
     if epsilon.numel() != 1:
         fail("epsilon", "one number", tuple(epsilon.shape))
-    epsilon, m_each = float(epsilon), positive_int(m_each, "m_each", most=100_000)
+    epsilon = float(epsilon)
+    m_each = positive_int(m_each, "m_each", most=100_000)
     data = lemma_b8(epsilon)
     point = kkt_point(data, m_each, m_each, 0.5)
     pair = 8 / (5 + 4 * epsilon)

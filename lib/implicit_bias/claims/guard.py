@@ -19,7 +19,7 @@ from functools import cache, wraps
 import torch
 from torch import Tensor
 
-from .._checks import fail, number, positive
+from .._checks import a_flag, fail, joint_shape, number, positive
 from ..data import Dataset
 from ..dynamics import gradient_descent, gradient_flow
 from ..flow_rough import COARSEST
@@ -49,13 +49,17 @@ network.
 """
 
 SAME_TIME, ROUGH_TIME = 1e-3, 0.1
-"""Allowed difference of log t for a repeated stretch of a flow, and of one that went across kinks."""
+"""Allowed difference of log t for a repeated stretch of a flow, and of one across kinks."""
 
 WIDEST = 20
-"""A stretch between two late records is repeated up to this many times the steps repeated from the start."""
+"""A stretch between two late records is repeated up to this many times the steps repeated from
+the start.
+"""
 
 ODD = 4.0
-"""A stretch is odd whose way is off by more than this factor from steps along the gradients at its ends."""
+"""A stretch is odd whose way is off by more than this factor from steps along the gradients at
+its ends.
+"""
 
 ALL_NORMS = 256
 """Networks up to this many neurons have every recorded spectral norm recomputed; of wider ones, a few."""
@@ -79,7 +83,8 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
             if given.get(name) is not None or (name in given and kind[1]):
                 _admit(name, given[name], kind[0], rules.get(name))
         for name, value in given.items():
-            given[name] = _plain(check, name, value)
+            if value is not None or signature.parameters[name].default is not None:
+                given[name] = _plain(check, name, value)
         nets = [value for value in given.values() if isinstance(value, TwoLayer)]
         data = given.get("data")
         for net in nets if isinstance(data, Dataset) else []:
@@ -119,7 +124,7 @@ def _as_far_as_known(verdict: Verdict, given: Iterable[object]) -> Verdict:
 def _kinds(check: Callable) -> dict[str, tuple[type, bool]]:
     """Which arguments are runs, networks or data, and whether each must be given."""
     kinds = {}
-    for name, hint in typing.get_type_hints(check).items():
+    for name, hint in _hints(check).items():
         options = typing.get_args(hint) or (hint,)
         for kind in (Trajectory, TwoLayer, Dataset):
             if kind in options and name != "return":
@@ -135,18 +140,20 @@ FLAGS = ("everywhere", "gaussian", "search")
 
 def _plain(check: Callable, name: str, value: object) -> object:
     """A number or a flag among the arguments of a check, refused where it is none."""
-    if value is None and inspect.signature(check).parameters[name].default is None:
-        return None
-    if name in FLAGS and not isinstance(value, bool):
-        fail(name, "True or False", repr(value))
+    if name in FLAGS:
+        return a_flag(value, name)
     if name == "delta":
-        _delta(value)
-        return float(value)
+        return _delta(value)
     if name in SIZES or name == "H":
-        positive(value, name, zero=name == "H")
-        several = Tensor in typing.get_args(typing.get_type_hints(check)[name])
-        return torch.as_tensor(value, dtype=torch.float64) if several else number(value, name)
+        found = positive(value, name, zero=name == "H")
+        several = Tensor in typing.get_args(_hints(check)[name])
+        return torch.as_tensor(found, dtype=torch.float64) if several else number(found, name)
     return value
+
+
+@cache
+def _hints(check: Callable) -> dict[str, object]:
+    return typing.get_type_hints(check)
 
 
 def _one_batch(given: dict[str, object]) -> None:
@@ -164,12 +171,13 @@ def _one_batch(given: dict[str, object]) -> None:
     numbers = {name: given[name].shape for name in SIZES if isinstance(given.get(name), Tensor)}
     batch = torch.Size()
     for name, shape in (shapes | numbers).items():
-        try:
-            joint = torch.broadcast_shapes(batch, shape)
-        except RuntimeError:
-            joint = None
+        joint = joint_shape(batch, shape)
         if joint is None or (name in numbers and joint != batch):
-            fail(name, f"one, or one for each draw or run of the batch {tuple(batch)}", f"shape {tuple(shape)}")
+            fail(
+                name,
+                f"one, or one for each draw or run of the batch {tuple(batch)}",
+                f"shape {tuple(shape)}",
+            )
         batch = joint
 
 
@@ -214,7 +222,9 @@ def genuine(run: Trajectory, rules: tuple[str, ...] = (DESCENT, FLOW), name: str
 
 
 def _fingerprint(run: Trajectory) -> tuple:
-    """What a run holds, its numbers as checksums: a change through a numpy view of a tensor leaves no other trace."""
+    """What a run holds, its numbers as checksums: a change through a numpy view of a tensor leaves
+    no other trace.
+    """
     held = [run.log_loss, run.margins, run.frobenius, run.spectral, run.step, run.s, run.log_time, run.step_size]
     net = run.initial
     held += [run.data.x, run.data.y, net.weights, net.a, net.frozen_gram, net.activation.gamma]
@@ -290,12 +300,16 @@ def _times_fit(run: Trajectory, name: str) -> None:
 
 
 def _loss_clock_fits(run: Trajectory, name: str) -> None:
-    # Of a batch the run that is least far stands at the clock; none does at a clock before its start.
+    # Of a batch the run that is least far stands at the clock; none does before its start.
     reached = -run.log_loss.reshape(len(run), -1)
     start = -run.loss.log_mean(run.data.y * run.initial(run.data.x))
     off = (reached.amin(-1) - run.s).abs() > 1e-3 * (1 + run.s.abs())
     if run.outcome.ok and bool((off & (run.s > start.min())).any()):
-        fail(name, "s that fit its losses", "a clock other than log(1/L): the run is not what it says")
+        fail(
+            name,
+            "s that fit its losses",
+            "a clock other than log(1/L): the run is not what it says",
+        )
     if run.log_time is None or run.log_time.shape != run.log_loss.shape:
         fail(name, "log_time with one entry for each loss", run.log_time)
     if bool((run.log_time[1:] < run.log_time[:-1] - 1e-9).any()):
@@ -344,9 +358,10 @@ def _descent_again(run: Trajectory, name: str) -> None:
         again = gradient_descent(run.initial, run.data, run.step_size, early[-1], run.loss, early)
         for index in range(min(len(early), len(again))):
             _agree(run, name, index, again.net(index), _rounding(run.initial, again.net(index), MOVED))
-    later, most = range(max(len(early), 1), len(steps)), WIDEST * budget
+    later = range(max(len(early), 1), len(steps))
+    most = WIDEST * budget
     chosen = {later[len(later) // 2], later[-1]} if len(later) else set()
-    odd = {index for index in later if _odd_stretch(run, index)}
+    odd = _odd_stretches(run, later)
     for index in sorted(chosen | odd):
         width = steps[index] - steps[index - 1]
         if width <= most:
@@ -359,32 +374,65 @@ def _descent_again(run: Trajectory, name: str) -> None:
 
 
 def _pulled(run: Trajectory, index: int, width: int) -> Tensor:
-    """What rounding makes of so many steps (...) in which samples pull against each other, and the network rests."""
+    """What rounding makes of so many steps (...) in which samples pull against each other, and the
+    network rests.
+    """
     pulls = run.loss.g(run.margins[index - 1 : index + 1]).mean(-1).amax(0)
-    size = torch.as_tensor(run.step_size, dtype=pulls.dtype) * run.data.R_max * run.initial.a.norm(dim=-1)
+    size = (
+        torch.as_tensor(run.step_size, dtype=pulls.dtype)
+        * run.data.R_max
+        * run.initial.a.norm(dim=-1)
+    )
     share = AT_REST if pulls.dtype == torch.float64 else 1e-5
     return share * width * size * pulls
 
 
-def _odd_stretch(run: Trajectory, index: int) -> bool:
-    """Whether the way between two records is far from what so many steps along their gradients make. Oscillations and
-    plateaus are odd too: what is odd is repeated.
+def _odd_stretches(run: Trajectory, later: Sequence[int]) -> set[int]:
+    """The records whose way from the one before is far from what so many steps along the gradients
+    at both make. Oscillations and plateaus are odd too: what is odd is repeated.
     """
-    before, after = run.net(index - 1), run.net(index)
-    pulls = [_length(gradient(net, run.data, run.loss)) for net in (before, after)]
-    steps = float(run.step[index] - run.step[index - 1]) * torch.as_tensor(run.step_size, dtype=pulls[0].dtype)
+    if not later:
+        return set()
+    odd = set()
+    before = run.net(later[0] - 1)
+    pull = _length(gradient(before, run.data, run.loss))
+    for index in later:
+        after = run.net(index)
+        next_pull = _length(gradient(after, run.data, run.loss))
+        if _is_odd(run, index, before, after, (pull, next_pull)):
+            odd.add(index)
+        before = after
+        pull = next_pull
+    return odd
+
+
+def _is_odd(
+    run: Trajectory, index: int, before: TwoLayer, after: TwoLayer, pulls: tuple[Tensor, Tensor]
+) -> bool:
+    """Whether the way between two networks is shorter or longer than the steps of any of ``pulls``,
+    by more than ``ODD``.
+    """
+    size = torch.as_tensor(run.step_size, dtype=pulls[0].dtype)
+    steps = float(run.step[index] - run.step[index - 1]) * size
     way = _length(after.weights - before.weights)
-    least, most = steps * torch.minimum(*pulls) / ODD, steps * torch.maximum(*pulls) * ODD
+    least = steps * torch.minimum(*pulls) / ODD
+    most = steps * torch.maximum(*pulls) * ODD
     blur = 1e3 * torch.finfo(way.dtype).eps * _length(before.weights)
     return bool(((way + blur < least) | (way > most + blur)).any())
 
 
 def _not_there_yet(run: Trajectory, name: str, index: int, steps: int) -> None:
-    """Refuse a record of an odd stretch, too long to repeat, whose loss is passed after a small part of its steps."""
+    """Refuse a record of an odd stretch, too long to repeat, whose loss is passed after a small part
+    of its steps.
+    """
     again = gradient_descent(run.net(index - 1), run.data, run.step_size, steps, run.loss, [steps])
     if bool((again.log_loss[-1] < run.log_loss[index] - _relative(run)).any()):
         how = f"step size {run.step_size}, {run.loss.name} loss"
-        fail(name, f"records that {run.rule} gives ({how})", f"fewer steps than it says before record {index}")
+        fail(
+            name,
+            f"records that {run.rule} gives ({how})",
+            f"fewer steps than it says before record {index}",
+        )
 
 
 def _flow_again(run: Trajectory, name: str) -> None:
@@ -409,14 +457,21 @@ def _stretch_again(run: Trajectory, name: str, before: TwoLayer, places: Sequenc
 
 
 def _times_agree(run: Trajectory, name: str, index: int, again: Trajectory, place: int) -> None:
-    """Refuse times of a flow other than those that come out again from the start, or from the record before."""
-    passed, found = run.log_time[index], again.log_time[place]
+    """Refuse times of a flow other than those that come out again from the start, or from the record
+    before.
+    """
+    found = again.log_time[place]
+    passed = run.log_time[index]
     if index > 1:
         passed = passed + torch.log(-torch.expm1(run.log_time[index - 1] - passed))
     rough = run.resolution is not None or again.resolution is not None
     off = (passed - found).abs() > (ROUGH_TIME if rough else SAME_TIME)
     if again.outcome.ok and bool((off & found.isfinite()).any()):
-        fail(name, "log_time that its flow takes", f"another at record {index}: the run is not what it says")
+        fail(
+            name,
+            "log_time that its flow takes",
+            f"another at record {index}: the run is not what it says",
+        )
 
 
 def _allowed(run: Trajectory, before: TwoLayer, again: Trajectory) -> Tensor:

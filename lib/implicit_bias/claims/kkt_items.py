@@ -48,8 +48,17 @@ def to_resolution(slack: float, resolution: float) -> float:
 def support_vectors(point: AtPoint) -> Finding:
     """Item 1: every margin is 1."""
     off, place = worst_of(-(point.margins - 1).abs(), "sample")
-    finding = equality(-off, f"margins differ from 1 by {{error}}{_to(point.outputs)}.", place, point.outputs)
-    alone = "there is one margin, and the network is scaled until it is 1." if point.data.n == 1 else ""
+    finding = equality(
+        -off,
+        f"margins differ from 1 by {{error}}{_to(point.outputs)}.",
+        place,
+        point.outputs,
+    )
+    alone = (
+        "there is one margin, and the network is scaled until it is 1."
+        if point.data.n == 1
+        else ""
+    )
     return replace(finding, says_nothing=alone)
 
 

@@ -131,8 +131,17 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     numbers_seen = {"C_low": float(last.min()), "C_high": float(last.max())}
     finding = Finding(slack, why, place, numbers_seen)
     # Steps that rounding hides are whatever the hypotheses say.
-    hidden = bool((C2 * unit <= blur).flatten(1).all(0).any() if unit.ndim > 1 else (C2 * unit <= blur).all())
-    return decide("K-5.3", finding, (start, slow, fast), unsettled="All steps are lost in rounding:" if hidden else "")
+    hidden = bool(
+        (C2 * unit <= blur).flatten(1).all(0).any()
+        if unit.ndim > 1
+        else (C2 * unit <= blur).all()
+    )
+    return decide(
+        "K-5.3",
+        finding,
+        (start, slow, fast),
+        unsettled="All steps are lost in rounding:" if hidden else "",
+    )
 
 
 def _constants(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:

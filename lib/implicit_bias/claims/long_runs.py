@@ -95,7 +95,11 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
     for name, part in (("run", run), ("flow", flow)):
         if part is not None and part.log_loss.ndim != 1:
             fail(name, "one run", f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with member(...)")
-    step = None if run.step_size is None else float(torch.as_tensor(run.step_size, dtype=torch.float64).max())
+    step = (
+        None
+        if run.step_size is None
+        else float(torch.as_tensor(run.step_size, dtype=torch.float64).max())
+    )
     clock = run.log_time if run.step is None else run.step.double().log()
     parts = [(networks(run).weights, run.log_loss, run.margins)]
     if flow is not None:
@@ -118,7 +122,11 @@ def goes_on(run: Trajectory, flow: Trajectory) -> None:
     if not same:
         fail("flow", "a run on the data of the descent", "one on other data")
     if run._end is not None:
-        fail("run", "a record of the last step, where the flow goes on", "a run that went on after its last record")
+        fail(
+            "run",
+            "a record of the last step, where the flow goes on",
+            "a run that went on after its last record",
+        )
     end, start = run.net(-1), flow.initial
     if end.activation != start.activation or not torch.equal(end.a, start.a):
         fail("flow", "a run of the descent's network", "one with another activation or second layer")

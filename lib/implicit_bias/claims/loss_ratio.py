@@ -99,7 +99,11 @@ def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: floa
     finding = Finding(
         float(ordered.values[worst]), why, f"run {at}" if slack.ndim else "", numbers, _alone(data)
     )
-    given = (*setting(net, trajectory.loss), H_4_2(data, gamma), *step_and_start(net, data, step, delta))
+    given = (
+        *setting(net, trajectory.loss),
+        H_4_2(data, gamma),
+        *step_and_start(net, data, step, delta),
+    )
     unsettled = "" if finding.true or bool((bound >= sharp).all()) else BELOW
     return decide("F-E.4", finding, given, unsettled=unsettled)
 

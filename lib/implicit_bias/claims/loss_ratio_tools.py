@@ -22,7 +22,7 @@ from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
 from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
-from .common import _fact, logistic, strictly_positive
+from .common import _fact, has_leak, logistic, strictly_positive
 from .pl_tools import second_layer
 
 __all__ = [
@@ -96,7 +96,7 @@ def setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, .
 
     A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
     """
-    leaky = bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) > 0).all()) and slopes_fit(net.activation)
+    leaky = has_leak(net) and slopes_fit(net.activation)
     return (_fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
 
 

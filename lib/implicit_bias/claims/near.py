@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from scipy.special import chdtr
 
 from .._checks import fail, gamma_in_range, positive, positive_int
 from ..data import Dataset, gaussian_spectrum
@@ -173,8 +174,9 @@ def nearly_orthogonal(
 
 
 def _could_be_gaussian(data: Dataset, spectrum: Spectrum) -> bool:
-    """False for samples that N(0, Σ) draws with probability 0, or hardly ever: at zero, twice the same up to sign, and
-    with inner products or norms that vary too little (a test at level 10⁻⁹, by their mean squares).
+    """False for samples that N(0, Σ) draws with probability 0, or hardly ever: at zero, twice the
+    same up to sign, and with inner products or norms that vary too little (a test at level 10⁻⁹, by
+    their mean squares).
     """
     cosine = data.gram / (data.norms.unsqueeze(-1) * data.norms.unsqueeze(-2)).clamp_min(1e-300)
     pairs = cosine.abs().masked_fill(torch.eye(data.n, dtype=torch.bool), 0)
@@ -186,23 +188,20 @@ RARE = 1e-9
 
 
 def _varies(data: Dataset, spectrum: Spectrum) -> bool:
-    """Whether products and norms vary as much as those of N(0, Σ) do, in as many samples as there are.
+    """Whether products and norms vary as much as those of N(0, Σ) do, in as many samples.
 
-    Given one sample, its products with the others are independent normals of variance xᵀΣx, about ``Tr Σ²``. Only the
-    lower tail is tested, with a factor of 4 for what is approximate: longer ones are the lemma's own business.
+    Given one sample, its products with the others are independent normals of variance xᵀΣx, about
+    ``Tr Σ²``. Only the lower tail is tested, with a factor of 4 for what is approximate: longer ones
+    are the lemma's own business.
     """
-    square, n = spectrum.square, data.n
+    square = spectrum.square
+    n = data.n
     gram = data.gram.double().reshape(-1, n, n)
-    products, count = gram[:, 0, 1:].square().sum() / square, gram.shape[0] * (n - 1)
-    spread = (gram.diagonal(dim1=-2, dim2=-1) - spectrum.trace).square().sum() / (2 * square)
-    least = [_chi_square(4 * float(seen), many) for seen, many in ((products, count), (spread, gram.shape[0] * n))]
-    return min(least) > RARE
-
-
-def _chi_square(value: float, count: int) -> float:
-    """``P(χ²_count ≤ value)``."""
-    shape, half = torch.tensor(count / 2, dtype=torch.float64), torch.tensor(value / 2, dtype=torch.float64)
-    return float(torch.special.gammainc(shape, half))
+    products = gram[:, 0, 1:].square().sum() / square
+    lengths = (gram.diagonal(dim1=-2, dim2=-1) - spectrum.trace).square().sum() / (2 * square)
+    by_products = chdtr(len(gram) * (n - 1), 4 * float(products))
+    by_lengths = chdtr(len(gram) * n, 4 * float(lengths))
+    return min(by_products, by_lengths) > RARE
 
 
 def _short(value: float) -> str:

@@ -142,7 +142,9 @@ def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.0
     _delta(delta)
     data, initial = run.data, run.initial
     found = reached(run, flow)
-    reach, rarely = (_near_two(data, initial.m_pos, chance) for chance in (delta, min(delta, CHANCE)))
+    reach, rarely = (
+        _near_two(data, initial.m_pos, chance) for chance in (delta, min(delta, CHANCE))
+    )
     centre = (16 / 9 + 9) / 2
     claimed = f"2 ± {max(reach[:2]):.3f} and {centre - reach[2]:.3f} to {centre + reach[2]:.3f}"
     finding, short = rank_finding(found, [2.0, 2.0, centre], reach, claimed, rarely)
@@ -151,7 +153,9 @@ def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.0
 
 
 def _near_two(data: Dataset, m: int, delta: float) -> list[float]:
-    """How far the ranks of either class may be from 2, and the whole matrix's from the middle of its bracket."""
+    """How far the ranks of either class may be from 2, and the whole matrix's from the middle of its
+    bracket.
+    """
     limits, spread = equal_chance(data, m, delta)
     small = [abs(2 - limit) + part for limit, part in zip(limits[:2], spread)]
     return [*small, (9 - 16 / 9) / 2 + spread[2]]
@@ -182,6 +186,8 @@ def sharper_rank(run: Trajectory, flow: Trajectory | None = None, delta: float =
     _delta(delta)
     data, initial = run.data, run.initial
     rarely = equal_chance(data, initial.m_pos, min(delta, CHANCE))[1]
-    finding, short = rank_finding(reached(run, flow), *equal_chance(data, initial.m_pos, delta), rarely=rarely)
+    finding, short = rank_finding(
+        reached(run, flow), *equal_chance(data, initial.m_pos, delta), rarely=rarely
+    )
     known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data))
     return decide("K-F.3.k", finding, known, unsettled=short)

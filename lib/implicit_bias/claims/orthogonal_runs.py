@@ -21,7 +21,7 @@ from ..losses import LOGISTIC, Loss
 from ..measures import activation_pattern
 from ..network import TwoLayer, relu
 from ..trajectory import DESCENT, FLOW, Trajectory
-from .common import _fact, logistic
+from .common import _fact, is_relu, logistic
 from .long_runs import goes_on
 from .orthogonal_tools import class_law, final_pattern, limit_network, ranks, squares_awake, whole_spread
 from .verdict import Finding
@@ -63,16 +63,12 @@ def setting(initial: TwoLayer, data: Dataset, loss: Loss = LOGISTIC) -> tuple[Hy
     k_layer = initial.m_pos == initial.m_neg and bool(((initial.a.abs() * initial.m_pos - 1).abs() < 1e-6).all())
     return (
         _fact("orthogonal", "p = 0, to rounding", bool((data.p <= 1e-12 * data.R_min**2).all())),
-        _fact("activation", "ReLU", _is_relu(initial)),
+        _fact("activation", "ReLU", is_relu(initial)),
         _fact("second layer", "a_j = ±1/m, m of each sign", k_layer),
         logistic(loss),
         _fact("start", "no ⟨w_j(0), x_i⟩ is 0", drawn),
         _make("awake", "every S_i(0) has a neuron", counts.amin(-1).double(), 1.0),
     )
-
-
-def _is_relu(net: TwoLayer) -> bool:
-    return net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) == 0).all())
 
 
 def equal_norms(data: Dataset) -> Hypothesis:
@@ -231,11 +227,17 @@ def against(found: Reached, targets: list[float], reach: list[float]) -> tuple[f
 
 
 def rank_finding(
-    found: Reached, targets: list[float], reach: list[float], claimed: str = "", rarely: list[float] | None = None
+    found: Reached,
+    targets: list[float],
+    reach: list[float],
+    claimed: str = "",
+    rarely: list[float] | None = None,
 ) -> tuple[Finding, str]:
-    """Both parts of a statement on the limit's stable ranks: training goes to A, and A's ranks are as claimed.
+    """Both parts of a statement on the limit's stable ranks: training goes to A, and A's ranks are as
+    claimed.
 
-    Ranks outside ``reach`` refute it only where they are outside ``rarely`` too, which chance leaves once in 10⁴ times.
+    Ranks outside ``reach`` refute it only where they are outside ``rarely`` too, which chance leaves
+    once in 10⁴ times.
     """
     arrival, short = found.arrival()
     slack, place = against(found, targets, reach)
@@ -256,7 +258,11 @@ def rank_finding(
 
 def _any_rank(targets: list[float], reach: list[float]) -> str:
     """Why ranks say nothing where chance may bring them below 1, which no stable rank is."""
-    wide = all(not allowed < target - 1 for target, allowed in zip(targets, reach) if not math.isnan(target))
+    wide = all(
+        not allowed < target - 1
+        for target, allowed in zip(targets, reach)
+        if not math.isnan(target)
+    )
     return "chance alone may leave any stable rank at this width." if wide else ""
 
 

@@ -21,7 +21,7 @@ from ..hypotheses import Hypothesis, data_conditions
 from ..measures import rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact, logistic
+from .common import _fact, is_relu, logistic
 
 __all__ = [
     "C_PROVED",
@@ -94,13 +94,12 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     """
     positive(C, "C")
     net, data, h = run.initial, run.data, rate_h(run)
-    relu = net.activation.homogeneous and bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) == 0).all())
     m = net.m_pos
     of_K = net.m_neg == m and bool(((net.a.abs() * m - 1).abs() < 1e-6).all())
     one = torch.ones((), dtype=torch.float64)
     R2 = data.R_max.double() ** 2
     return (
-        _fact("activation", "ReLU", relu),
+        _fact("activation", "ReLU", is_relu(net)),
         _fact("second layer", "a_j = ±1/m, m neurons of each sign", of_K),
         logistic(run.loss),
         data_conditions(data, 1.0, C)["H-K4.3"],

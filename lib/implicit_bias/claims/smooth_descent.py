@@ -159,12 +159,19 @@ def nearly_linear(
     H_ = torch.as_tensor(H, dtype=torch.float64).unsqueeze(-1)
     bound = H_ * data.norms.double() ** 2 * size.unsqueeze(-1) ** 2 / (2 * math.sqrt(net.m))
     slack, place = worst_of(_bounded(error, bound), "sample")
-    numbers, why = {"given": slack}, f"the error is {_times(slack):.3f} times its bound at the networks given"
+    numbers, why = (
+        {"given": slack},
+        f"the error is {_times(slack):.3f} times its bound at the networks given",
+    )
     idle = _straight(net) or ("" if search else _same(size * data.R_max.double()))
     if search and not idle:
         found = hunt_output(net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(H).min())).ratio
-        numbers["adversary"], why = _times(found), f"{why}, {found:.4g} times where an adversary drives it"
-        slack, place = (_times(found), "the adversary's W, V, x") if _times(found) < slack else (slack, place)
+        by_adversary = _times(found)
+        numbers["adversary"] = by_adversary
+        why = f"{why}, {found:.4g} times where an adversary drives it"
+        if by_adversary < slack:
+            slack = by_adversary
+            place = "the adversary's W, V, x"
     return decide("F-E.2", Finding(slack, f"{why}.", place, numbers, idle), _smooth_by(net, H))
 
 
@@ -204,7 +211,9 @@ def lipschitz_gradient(
     name = min(numbers, key=numbers.get)
     slack, why = numbers[name], f"tightest is the part on {PARTS[name]}"
     if search:
-        found = _times(hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio)
+        found = _times(
+            hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio
+        )
         numbers["adversary"] = found
         why += f"; an adversary brings the gradient's change to {_times(found):.3g} times its bound"
         slack, name = (found, "adversary") if found < slack else (slack, name)

@@ -16,20 +16,15 @@ from ..margin import max_margin
 from ..measures import stable_rank
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
-from . import common, instances
-from .common import _fact
+from . import instances
+from .common import _fact, is_leaky, logistic
 from .leaky_limits import FINITE, read_limit, start_left
 from .long_runs import LongRun, long_run
 from .patterns import CHAPTER
 from .registry import register
 from .verdict import Verdict, decide
 
-__all__ = ["linear_predictor", "logistic", "whole_net", "whole_rank", "z_ratio"]
-
-
-def logistic(run: LongRun) -> Hypothesis:
-    """That the run is on the logistic loss, as everything in the chapter is."""
-    return common.logistic(run.loss)
+__all__ = ["linear_predictor", "whole_net", "whole_rank", "z_ratio"]
 
 
 def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
@@ -78,10 +73,9 @@ def _orthogonal_run(data: Dataset) -> tuple[Trajectory, Trajectory]:
 
 def _symmetric(run: LongRun) -> tuple[Hypothesis, ...]:
     data, net = run.data, run.initial
-    leak = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     return (
-        _fact("activation", "leaky ReLU", net.activation.homogeneous and bool((leak > 0).all())),
-        logistic(run),
+        _fact("activation", "leaky ReLU", is_leaky(net)),
+        logistic(run.loss),
         _fact("p = 0", "the samples are orthogonal", float(data.p) <= 1e-12 * float(data.R_max) ** 2),
         _fact("equal norms", "R = 1", abs(float(data.R) - 1) < 1e-9),
         _fact("balanced", "as many samples of each class", 2 * int(data.positive.sum()) == data.n),
