@@ -73,16 +73,20 @@ class LibraryLoop:
         self.problem = Problem.of(net, data, "logistic", "cpu", step_size)
         self.stepper = Stepper(self.problem, step_size, None)
         self.stepper.leaps = self.stepper.leaps and leaps
-        self.state = torch.zeros(self.problem.span.state_shape, dtype=net.weights.dtype)
 
     def __call__(self, steps: int) -> None:
         with torch.no_grad():
-            self.stepper(self.state, steps)
+            self.stepper.advance(steps, lambda taken: None)
+
+    @property
+    def state(self) -> Tensor:
+        """(..., m, k)"""
+        return self.stepper.state
 
     @property
     def weights(self) -> Tensor:
         """(..., m, d)"""
-        return self.problem.lift(self.state).weights
+        return self.problem.lift()(self.state).weights
 
     @property
     def margins(self) -> Tensor:

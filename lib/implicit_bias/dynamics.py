@@ -12,16 +12,16 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from ._checks import fail, positive, positive_int, sorted_numbers
 from .data import Dataset
 from .dataset import a_dataset
 from .flow import gradient_flow
+from .flow_watch import bar
 from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
-from .stepper import Epochs, Stepper
+from .stepper import Epochs, Mover, Stepper
 from .trajectory import DESCENT, Outcome, Trajectory, minibatch_rule
 
 __all__ = ["gradient_descent", "gradient_flow", "log_spaced", "sgd"]
@@ -58,6 +58,49 @@ def record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]
     if wanted[0] < 0 or wanted[-1] > steps:
         fail("record", expected, wanted[:1] + wanted[-1:])
     return wanted
+
+
+def descend(
+    mover: Mover, step_size: float | Tensor, steps: int, record: list[int], rule: str
+) -> Trajectory:
+    """Walk ``mover`` from step 0 to ``steps`` and record it at each step of ``record``, which is in
+    order.
+
+    A run that overflows ends ``"non-finite"``, one whose loss has risen by e³ ``"diverged"``.
+
+    Raises
+    ------
+    ValueError
+        If the first record is not finite.
+    """
+    recorder = Recorder(mover.problem)
+    reached = 0
+    outcome = None
+    end = None
+    with torch.no_grad(), bar(steps) as progress:
+        for target in record:
+            mover.advance(target - reached, progress.update)
+            if not recorder.add(mover.state, target):
+                outcome = _overflow(reached, target)
+                break
+            reached = target
+        else:
+            mover.advance(steps - reached, progress.update)
+            end = mover.state if reached < steps else None
+            if end is not None and not bool(torch.isfinite(end).all()):
+                outcome = _overflow(reached, steps)
+                end = None
+    return recorder.trajectory(
+        step=torch.tensor(recorder.times),
+        step_size=step_size,
+        rule=rule,
+        outcome=outcome or _ending(recorder, steps),
+        _end=end,
+    )
+
+
+def _overflow(reached: int, target: int) -> Outcome:
+    return Outcome.overflowed(f"between steps {reached} and {target}", f"step {reached}")
 
 
 def _ending(recorder: Recorder, steps: int) -> Outcome:
@@ -151,34 +194,6 @@ def _descend(
     steps = positive_int(steps, "steps", least=0)
     wanted = record_steps(record, steps)
     problem = Problem.of(net, data, loss, device, step_size)
-    advance = Stepper(problem, step_size, minibatches)
-    recorder, seen = Recorder(problem), []
-    state = torch.zeros(problem.span.state_shape, dtype=problem.y.dtype, device=problem.y.device)
-    reached, outcome = 0, None
-    with torch.no_grad(), tqdm(total=steps, delay=5, unit="step", leave=False) as progress:
-        for target in wanted:
-            advance(state, target - reached)
-            progress.update(target - reached)
-            if not recorder.add(state):
-                where = f"between steps {reached} and {target}" if target else "at the start"
-                outcome = Outcome("non-finite", f"numbers overflowed {where}; the records end at step {reached}")
-                break
-            seen.append(target)
-            reached = target
-        else:
-            advance(state, steps - reached)
-            if not bool(torch.isfinite(state).all()):
-                outcome = Outcome(
-                    "non-finite",
-                    f"numbers overflowed between steps {reached} and {steps}; the records end at step {reached}",
-                )
-    if not seen:
-        fail("net", "finite outputs on the data", "an overflow at the first record")
-    end = None if outcome or reached == steps else state
-    return recorder.trajectory(
-        step=torch.tensor(seen),
-        step_size=step_size,
-        rule=DESCENT if minibatches is None else minibatch_rule(minibatches.batch_size, data.n),
-        outcome=outcome or _ending(recorder, steps),
-        _end=end,
-    )
+    rule = DESCENT if minibatches is None else minibatch_rule(minibatches.batch_size, data.n)
+    mover = Stepper(problem, step_size, minibatches)
+    return descend(mover, step_size, steps, wanted, rule)

@@ -348,26 +348,24 @@ class _Flow:
             self.watch.hasten(CONTRADICTED)
         recorder = Recorder(self.problem)
         log_time: list[Tensor] = []
-        seen: list[float] = []
-        finite = True
+        outcome = None
         for k, target in enumerate(grid):
             if not self.reach(target):
-                self.go_across(grid[k:], recorder, log_time, seen)
+                self.go_across(grid[k:], recorder, log_time)
                 break
-            finite = self.record(recorder, log_time)
-            if not finite:
+            ended = self.late or bool(self.stalled.all())
+            place = float(self.clock.max()) if ended else target
+            if not self.record(recorder, log_time, place):
+                last = f"s = {recorder.times[-1]:.6g}"
+                outcome = Outcome.overflowed(f"between {last} and {target:.6g}", last)
                 break
-            seen.append(target)
-            if self.late or bool(self.stalled.all()):
-                seen[-1] = float(self.clock.max())
+            if ended:
                 break
-        if not seen:
-            fail("net", "finite outputs on the data", "an overflow at the first record")
         return recorder.trajectory(
-            s=torch.tensor(seen, dtype=torch.float64),
+            s=torch.tensor(recorder.times, dtype=torch.float64),
             log_time=torch.stack(log_time),
             rule=FLOW,
-            outcome=self.outcome(finite, until),
+            outcome=outcome or self.outcome(until),
             resolution=self.resolution,
         )
 
@@ -385,14 +383,17 @@ class _Flow:
             self.advance(torch.where(self.stalled, self.clock, goal))
         return True
 
-    def record(self, recorder: Recorder, log_time: list[Tensor]) -> bool:
-        """Record where the runs stand; False when that is not finite."""
-        finite = recorder.add(self.here.c if self.problem.batch else self.here.c.squeeze(0))
+    def record(self, recorder: Recorder, log_time: list[Tensor], place: float) -> bool:
+        """Record where the runs stand, at ``place`` on the clock; False when that is not finite."""
+        state = self.here.c if self.problem.batch else self.here.c.squeeze(0)
+        finite = recorder.add(state, place)
         if finite:
             log_time.append(self.problem.shaped(self.clock + self.here.tL.log()))
         return finite
 
-    def go_across(self, targets: list[float], recorder: Recorder, log_time: list[Tensor], seen: list[float]) -> None:
+    def go_across(
+        self, targets: list[float], recorder: Recorder, log_time: list[Tensor]
+    ) -> None:
         """The rest of the run, without stopping at crossings."""
         # Those that stalled before are at a critical point, and stall again.
         passages = rough_flow(self.problem, self.here.c, self.here.tL, targets, self.watch)
@@ -407,8 +408,8 @@ class _Flow:
             states = self.gathered([one.states[k] for one in passages])
             flat = torch.cat([self.here.z.flatten(1), tL[:, None], states.flatten(1)], dim=1)
             self.here = self.here.like(flat)
-            self.record(recorder, log_time)
-            seen.append(targets[k] if k < reached else float(self.clock.max()))
+            place = targets[k] if k < reached else float(self.clock.max())
+            self.record(recorder, log_time, place)
 
     def gathered(self, parts: list) -> Tensor:
         """Numbers or arrays of all runs, as one tensor beside the others."""
@@ -428,10 +429,8 @@ class _Flow:
         offsets = torch.logspace(math.log10(min(0.01, length / 2)), math.log10(length), 200, dtype=torch.float64)
         return [start, *(start + offsets[:-1]).tolist(), until]
 
-    def outcome(self, finite: bool, until: float) -> Outcome:
+    def outcome(self, until: float) -> Outcome:
         across = "" if self.resolution is None else f"; {self.across()}"
-        if not finite:
-            return Outcome("non-finite", "numbers overflowed; the records end before")
         place = float(self.clock[self.stalled].min() if bool(self.stalled.any()) else self.clock.min())
         if self.contradicted(until) and place < until:
             cap, why = self.verdict

@@ -1,4 +1,4 @@
-"""A watch on a long run: the line that says how far it is, and its time limit."""
+"""A watch on a long run: the line or bar that says how far it is, and its time limit."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import time
 
 from tqdm import tqdm
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "bar"]
 
 SILENCE = 3.0
 """Seconds before a run says anything, so that short ones print nothing."""
 
 PAUSE = 0.5
 """Seconds between two words."""
+
+
+def bar(steps: int) -> tqdm:
+    """A bar for so many steps, like the line of a :class:`Watch` silent at first and wiped at the
+    end; told by its ``update``.
+    """
+    return tqdm(total=steps, delay=SILENCE, unit="step", leave=False)
 
 
 class Watch:

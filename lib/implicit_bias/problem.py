@@ -136,6 +136,7 @@ class Recorder:
     frobenius: list[Tensor] = field(default_factory=list)
     spectral: list[Tensor] = field(default_factory=list)
     states: list[Tensor] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
     def smaller_gram(self, state: Tensor) -> Tensor:
         """``W Wᵀ`` (..., m, m), or ``Wᵀ W`` (..., d, d) where that is smaller and shows all of W:
@@ -147,18 +148,27 @@ class Recorder:
             return weights.mT @ weights
         return span.weight_gram_at(state)
 
-    def add(self, state: Tensor) -> bool:
-        """Record a state; False, with nothing recorded, when it is not finite."""
+    def add(self, state: Tensor, time: float) -> bool:
+        """Record a state and its time; False, with nothing recorded, when it is not finite.
+
+        Raises
+        ------
+        ValueError
+            If that is so of the first.
+        """
         problem = self.problem
         q = problem.margins(problem.span.preactivations(state))
         weight_gram = self.smaller_gram(state)
         if not bool(torch.isfinite(q).all() & torch.isfinite(weight_gram).all()):
+            if not self.times:
+                fail("net", "finite outputs on the data", "an overflow at the first record")
             return False
         self.margins.append(problem.shaped(q, core=1))
         self.log_loss.append(problem.shaped(problem.loss.log_mean(q)))
         self.frobenius.append(problem.shaped(weight_gram.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(0).sqrt()))
         self.spectral.append(problem.shaped(spectral_norm(weight_gram)))
         self.states.append(state.to(problem.data.x.device, copy=True))
+        self.times.append(time)
         return True
 
     def trajectory(self, **rest: object) -> Trajectory:

@@ -14,7 +14,9 @@ Where the proof fails, and for smooth activations, steps are taken one by one. B
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import repeat
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from .losses import EXPONENTIAL, LOGISTIC
 from .problem import Problem
 from .span import generator
 
-__all__ = ["Epochs", "Stepper"]
+__all__ = ["Epochs", "Mover", "Progress", "Stepper", "Walker"]
 
 RATES = {LOGISTIC: torch.sigmoid, EXPONENTIAL: torch.exp}
 """``g(-p)``, positive, for the losses known here."""
@@ -51,40 +53,71 @@ class Epochs:
         del self.queue[:count]
 
 
-class Stepper:
-    """Moves a state (..., m, k) in place by any number of descent steps."""
+Progress = Callable[[int], object]
+"""Told of so many steps whenever they are done."""
 
-    def __init__(self, problem: Problem, step_size: float | Tensor, minibatches: Epochs | None) -> None:
-        self.problem, self.span, self.minibatches = problem, problem.span, minibatches
-        n, samples = problem.data.n, problem.data.n if minibatches is None else minibatches.batch_size
+
+class Mover(Protocol):
+    """Takes the steps of a run: ``state`` (..., m, k), as its :class:`Span` has it, is where the run
+    stands.
+    """
+
+    problem: Problem
+
+    @property
+    def state(self) -> Tensor: ...
+
+    def advance(self, count: int, progress: Progress) -> None:
+        """So many more steps."""
+
+
+class Walker:
+    """Takes steps one by one; what any descent computes at a state.
+
+    ``factor`` times ``y_k`` multiplies each sample's part of a step.
+    """
+
+    def __init__(self, problem: Problem, factor: float | Tensor, minibatches: Epochs | None) -> None:
+        self.problem = problem
+        self.span = problem.span
+        self.minibatches = minibatches
+        self.state = problem.y.new_zeros(problem.span.state_shape)
+        self.samples = problem.data.n if minibatches is None else minibatches.batch_size
         # Everything constant along the run is folded into y once.
-        self.minus_y, self.signed_step = -problem.y, problem.y * (problem.per_run(step_size) / samples)
+        self.minus_y = -problem.y
+        self.signed_step = problem.y * (factor / self.samples)
         self.add_product = torch.baddbmm if problem.batch else torch.addmm
         self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
-        # In a leap a step reads n² numbers, outside it multiplies m·n·samples; reading one costs about ten products.
-        worthwhile = 10 * n <= problem.net.m * samples and not self.span.coordinates
-        self.leaps = worthwhile and problem.activation.piecewise_linear and problem.loss in RATES
 
-    def __call__(self, state: Tensor, count: int) -> None:
-        # No memory from call to call, so that a resumed run takes the same leaps.
-        size, walk = SHORTEST, 4 * SHORTEST
+    def advance(self, count: int, progress: Progress) -> None:
+        """So many steps, one after the other."""
         while count:
-            taken = self.leap(state, min(size, count)) if self.leaps and count >= walk else 0
-            if taken:
-                size, walk = min(2 * taken, LONGEST), SHORTEST
-            else:
-                # Signs are changing, or few steps are left: walk, and the farther the more often this happens.
-                taken, size, walk = min(walk, count), SHORTEST, min(2 * walk, LONGEST)
-                for _ in range(taken):
-                    self.step(state)
+            taken = min(count, LONGEST)
+            self.walk(taken)
             count -= taken
+            progress(taken)
 
-    def outputs(self, state: Tensor, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def walk(self, count: int) -> None:
+        """So many steps without a word."""
+        for _ in range(count):
+            self.step()
+
+    def step(self) -> None:
+        """One step, whatever the activation."""
+        raise NotImplementedError
+
+    def next_batch(self) -> Tensor:
+        """The samples of the next step, taken off the queue of minibatches."""
+        chosen = self.minibatches.ahead(1)[0].to(self.state.device)
+        self.minibatches.drop(1)
+        return chosen
+
+    def outputs(self, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Preactivations and slopes ``a_j φ'`` (..., m, n), and ``p`` (..., 1, n), of all samples or those chosen."""
         activation, a = self.problem.activation, self.problem.a
         constant = self.span.preactivation, self.span.readout, self.minus_y
         start, readout, minus_y = constant if chosen is None else (tensor[..., chosen] for tensor in constant)
-        z = self.add_product(start, state, readout)
+        z = self.add_product(start, self.state, readout)
         if activation.own:
             # It may hand back what it was given, or write into it: nothing of it is changed or
             # kept.
@@ -94,38 +127,62 @@ class Stepper:
             value = slopes * z if activation.piecewise_linear else activation.value(z).mul_(a)
         return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
 
-    def step(self, state: Tensor) -> None:
-        """One step, whatever the activation."""
+
+class Stepper(Walker):
+    """Gradient descent: in leaps where no sign changes, else one step at a time."""
+
+    def __init__(self, problem: Problem, step_size: float | Tensor, minibatches: Epochs | None) -> None:
+        super().__init__(problem, problem.per_run(step_size), minibatches)
+        # In a leap a step reads n² numbers, outside it multiplies m·n·samples; reading one costs about ten products.
+        cheaper = 10 * problem.data.n <= problem.net.m * self.samples
+        known = problem.activation.piecewise_linear and problem.loss in RATES
+        self.leaps = cheaper and known and not self.span.coordinates
+
+    def advance(self, count: int, progress: Progress) -> None:
+        """So many steps: leaps, each twice as long as the last, and walks where signs change."""
+        # No memory from call to call, so that a resumed run takes the same leaps.
+        size, walk = SHORTEST, 4 * SHORTEST
+        while count:
+            taken = self.leap(min(size, count)) if self.leaps and count >= walk else 0
+            if taken:
+                size, walk = min(2 * taken, LONGEST), SHORTEST
+            else:
+                # Signs are changing, or few steps are left: walk, and the farther the more often this happens.
+                taken, size, walk = min(walk, count), SHORTEST, min(2 * walk, LONGEST)
+                self.walk(taken)
+            count -= taken
+            progress(taken)
+
+    def step(self) -> None:
+        """One step, at the cost of its samples only."""
         if self.minibatches is not None:
-            return self.minibatch_step(state)
-        _, slopes, p = self.outputs(state)
+            return self.minibatch_step(self.next_batch())
+        _, slopes, p = self.outputs()
         g = self.rate(p) * self.signed_step
         if self.span.coordinates:
-            state += (slopes * g) @ self.span.x
+            self.state += (slopes * g) @ self.span.x
         else:
-            state.addcmul_(slopes, g)
+            self.state.addcmul_(slopes, g)
 
-    def minibatch_step(self, state: Tensor) -> None:
-        """One step on the next minibatch, at the cost of its samples only."""
-        chosen = self.minibatches.ahead(1)[0].to(state.device)
-        self.minibatches.drop(1)
-        _, slopes, p = self.outputs(state, chosen)
+    def minibatch_step(self, chosen: Tensor) -> None:
+        """One step on the samples ``chosen``."""
+        _, slopes, p = self.outputs(chosen)
         pull = slopes.mul_(self.rate(p) * self.signed_step[..., chosen])
         if self.span.coordinates:
-            state += pull @ self.span.x[..., chosen, :]
+            self.state += pull @ self.span.x[..., chosen, :]
         else:
-            state[..., chosen] += pull
+            self.state[..., chosen] += pull
 
-    def leap(self, state: Tensor, count: int) -> int:
+    def leap(self, count: int) -> int:
         """Up to ``count`` steps with every sign held fixed; says how many, 0 when a sign might change too soon."""
-        z, slopes, p = self.outputs(state)
+        z, slopes, p = self.outputs()
         pull = slopes * self.signed_step
         back = (slopes.mT @ pull) * self.span.readout * self.minus_y.mT
         history = self.recursion(p, back, count)
         while count >= SHORTEST:
             change = pull * history[:count].sum(0)
             if self.keeps_signs(z, change):
-                state += change
+                self.state += change
                 if self.minibatches is not None:
                     self.minibatches.drop(count)
                 return count

@@ -36,6 +36,11 @@ class Outcome(Savable):
     status: str
     message: str
 
+    @classmethod
+    def overflowed(cls, where: str, last: str) -> Outcome:
+        """Of a run whose numbers overflowed, and whose records end at ``last``."""
+        return cls("non-finite", f"numbers overflowed {where}; the records end at {last}")
+
     @property
     def ok(self) -> bool:
         """Whether the run got where it was asked to go."""

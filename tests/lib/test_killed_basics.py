@@ -108,8 +108,8 @@ def test_steps_taken_in_leaps_are_those_taken_one_at_a_time(monkeypatch, batch_s
     net = ib.TwoLayer.init(data, 40, 40, LEAKY, 1e-3, seed=0)
     leap, taken = Stepper.leap, []
 
-    def counted(self, state, count):
-        taken.append(leap(self, state, count))
+    def counted(self, count):
+        taken.append(leap(self, count))
         return taken[-1]
 
     monkeypatch.setattr(Stepper, "leap", counted)
