@@ -17,7 +17,9 @@ from pathlib import Path
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims.relu_tools import SHARE, awake_shares, limit_network, own_class
+from implicit_bias.claims.common import active_shares
+from implicit_bias.claims.relu_tools import SHARE, limit_of_late_net
+from implicit_bias.measures import own_class
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
@@ -42,7 +44,7 @@ def starts(kind):
     while len(found) < RUNS:
         data = sample(kind, seed)
         net = ib.TwoLayer.init(data, M, M, ib.relu(), SCALE, output="1/m", seed=seed)
-        if float(awake_shares(net, data).min()) >= SHARE:
+        if float(active_shares(net, data).min()) >= SHARE:
             found.append((seed, data, net))
         seed += 1
     return found
@@ -88,7 +90,7 @@ def rows(kind, edges=EDGES):
         alive = (own & (start.preactivations(one.x) >= 0)).any(-1, keepdim=True)
         weights = start.weights + states[:, b] @ one.x
         ranks = [ib.measures.class_stable_rank(ib.TwoLayer(w, start.a, ib.relu())).tolist() for w in weights]
-        limit, share = limit_network(ib.TwoLayer(weights[-1], start.a, ib.relu()), one)
+        limit, share = limit_of_late_net(ib.TwoLayer(weights[-1], start.a, ib.relu()), one)
         ahead, late = share > 1e-6, counts[-1, b] > 0
         moved = ib.TwoLayer(weights[-1] - weights[-2], start.a, ib.relu())
         out.append(
@@ -96,7 +98,7 @@ def rows(kind, edges=EDGES):
                 "kind": kind,
                 "seed": seed,
                 "slack": float(ib.hypotheses.data_conditions(one, 1.0, 40.0)["H-K4.3"].slack),
-                "share": float(awake_shares(start, one).min()),
+                "share": float(active_shares(start, one).min()),
                 "own pairs": int(own.sum()),
                 "other pairs": int((~own).sum()),
                 "living other pairs": int((~own & alive).sum()),

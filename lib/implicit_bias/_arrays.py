@@ -20,7 +20,7 @@ def as_tensor(value: object) -> Tensor:
     """
     if isinstance(value, Tensor):
         return _dense(value)
-    array = np.asarray(_plain(value))
+    array = np.asarray(_unmasked(value))
     if array.dtype.kind == "O":
         # Fractions, decimals, columns of a table: numbers that numpy has no type for.
         array = _from_objects(array)
@@ -53,7 +53,7 @@ def _from_objects(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _plain(value: object) -> object:
+def _unmasked(value: object) -> object:
     """Lists without tensors or masked arrays in them; a masked array only if nothing is masked."""
     if isinstance(value, np.ma.MaskedArray):
         if bool(np.ma.getmaskarray(value).any()):
@@ -64,7 +64,7 @@ def _plain(value: object) -> object:
         dense = _dense(value.detach()).cpu()
         return dense.to(torch.float64).numpy() if dense.dtype == torch.bfloat16 else dense.numpy()
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) if _may_hide(entry) else entry for entry in value]
+        return [_unmasked(entry) if _may_hide(entry) else entry for entry in value]
     return value
 
 

@@ -20,10 +20,12 @@ __all__ = [
     "as_float_tensor",
     "destination",
     "fail",
+    "failure_probability",
     "finite",
     "fits_memory",
     "gamma_in_range",
     "joint_shape",
+    "leak_tensor",
     "number",
     "number_between",
     "numbers",
@@ -205,6 +207,11 @@ def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
     return wanted
 
 
+def leak_tensor(gamma: object) -> Tensor:
+    """The leak, in (0, 1], in float64."""
+    return torch.as_tensor(gamma_in_range(gamma), dtype=torch.float64)
+
+
 def scalar_or_tensor(value: object, argument: str) -> float | Tensor:
     """Numbers as this library keeps them: a float, or a tensor of its own (lists and arrays become
     float64).
@@ -275,6 +282,11 @@ def seed_number(seed: object, argument: str = "seed") -> int | None:
 def probability(value: object, argument: str) -> float:
     """A number in [0, 1)."""
     return number_between(value, argument, 0, 1, "a number in [0, 1)", ends="[)")
+
+
+def failure_probability(delta: object) -> float:
+    """δ, the probability that a statement about random draws leaves to bad luck: in (0, 1)."""
+    return number_between(delta, "delta", 0, 1, "a probability in (0, 1)", ends="()")
 
 
 def gamma_in_range(gamma: object, *, zero: bool = False) -> float | Tensor:

@@ -20,7 +20,7 @@ from ._checks import fail, shown
 __all__ = ["Savable"]
 
 KIND = "kind"
-_KINDS: dict[str, type] = {}
+_SAVABLE: dict[str, type] = {}
 torch.serialization.add_safe_globals([losses.get, torch.Size])
 
 
@@ -31,7 +31,7 @@ class Savable:
         super().__init_subclass__(**rest)
         # Not what users derive: torch.load rebuilds only what is known to do no harm.
         if cls.__module__.split(".")[0] == __package__:
-            _KINDS[cls.__name__] = cls
+            _SAVABLE[cls.__name__] = cls
             torch.serialization.add_safe_globals([cls])
 
     def state_dict(self) -> dict[str, object]:
@@ -73,7 +73,7 @@ def _encode(value: object) -> object:
             fail("loss", "one of this library's (pickle saves one of your own)", value.name)
         return {KIND: "Loss", "name": value.name}
     if is_dataclass(value):
-        if _KINDS.get(type(value).__name__) is not type(value):
+        if _SAVABLE.get(type(value).__name__) is not type(value):
             fail("state", "objects of this library (pickle saves your own)", shown(value))
         return {KIND: type(value).__name__} | {
             f.name: _encode(getattr(value, f.name)) for f in fields(value)
@@ -100,11 +100,11 @@ def _decode(value: object) -> object:
     kind = value[KIND]
     if kind == "Loss":
         return losses.get(entries.get("name"))
-    if kind not in _KINDS:
-        fail("state", f"a kind among {', '.join(_KINDS)}", shown(kind))
-    unknown = entries.keys() - {f.name for f in fields(_KINDS[kind])}
+    if kind not in _SAVABLE:
+        fail("state", f"a kind among {', '.join(_SAVABLE)}", shown(kind))
+    unknown = entries.keys() - {f.name for f in fields(_SAVABLE[kind])}
     if unknown:
         fail(
             "state", f"the fields of a {kind}", f"{sorted(unknown)} too (is it of a newer version?)"
         )
-    return _KINDS[kind](**entries)
+    return _SAVABLE[kind](**entries)

@@ -97,7 +97,7 @@ def gaussian(n: int, d: int, seed: int | None = 0, *, positive: int | None = Non
     return Dataset(x, _labels(n, positive), ambient_dim=d)
 
 
-def _draws(draws: int | None) -> int | None:
+def _draw_count(draws: int | None) -> int | None:
     return None if draws is None else positive_int(draws, "draws")
 
 
@@ -119,7 +119,7 @@ def gaussian_spectrum(
     arguments.
     """
     n, spectrum = positive_int(n, "n"), Spectrum(eigenvalues, multiplicities)
-    x = spectrum_rows(n, spectrum, generator(seed), _draws(draws))
+    x = spectrum_rows(n, spectrum, generator(seed), _draw_count(draws))
     return Dataset(x, _labels(n, positive).expand(x.shape[:-1]), ambient_dim=spectrum.d)
 
 
@@ -139,7 +139,7 @@ def heavy_tailed(
     ``d``. ``scale="coordinate"`` draws every coordinate on its own; all ``n d`` are stored, so ``d`` must be moderate.
     """
     n, d = positive_int(n, "n"), positive_int(d, "d")
-    draws = _draws(draws)
+    draws = _draw_count(draws)
     batch = () if draws is None else (draws,)
     expected = "more than 2 degrees of freedom (the variance is infinite otherwise), at most 1e300"
     dof = number_between(dof, "dof", 2, 1e300, expected, ends="(]")

@@ -18,7 +18,7 @@ SMALLEST_NORM = 1e-150
 LARGEST_NORM = 1e150
 """Between these, squares of norms are normal numbers of float64."""
 
-BLOCK = 50_000_000
+PRODUCTS_AT_ONCE = 50_000_000
 """So many inner products (400 MB) are held at once."""
 
 
@@ -134,7 +134,7 @@ class Dataset(Comparable, Savable):
         # In float64, where no square vanishes, and by rows: n² numbers at once are too many for a
         # large n.
         x = self.x.to(torch.float64)
-        rows = max(1, BLOCK // x.shape[:-1].numel())
+        rows = max(1, PRODUCTS_AT_ONCE // x.shape[:-1].numel())
         largest = x.new_zeros(x.shape[:-2])
         for first in range(0, self.n, rows):
             block = (x[..., first : first + rows, :] @ x.mT).abs()

@@ -60,8 +60,8 @@ AGREEMENT = 1e-3
 origin.
 """
 
-PATIENCE = 3.0
-SLOWEST_PACE = 0.01
+SETTLED_WAY = 3.0
+SETTLED_GAIN = 0.01
 """A run has settled when steps that could have moved a preactivation by ``PATIENCE`` times the
 largest one gain less than this on the clock.
 """
@@ -216,7 +216,7 @@ def pass_through(
     run = _Across(member, state, tL, delta)
     times = len(targets)
     out = Passage(np.empty((times, *state.shape)), np.empty(times), np.empty(times), delta)
-    milestone = run.clock + SLOWEST_PACE
+    milestone = run.clock + SETTLED_GAIN
     tries = 0
     before = (run.state, run.clock, run.tL)
     while True:
@@ -225,10 +225,10 @@ def pass_through(
             return out
         tries += 1
         if run.clock >= milestone:
-            milestone = run.clock + SLOWEST_PACE
+            milestone = run.clock + SETTLED_GAIN
             tries = 0
         sound = bool(np.isfinite(run.clock))
-        out.stalled = tries * delta > PATIENCE or not sound
+        out.stalled = tries * delta > SETTLED_WAY or not sound
         out.late = watch.out_of_time(run.clock)
         if out.stalled or out.late:
             break
@@ -269,7 +269,7 @@ def distance(member: _Member, coarse: Passage, fine: Passage) -> float:
     return worst
 
 
-def _one(
+def _one_passage(
     problem: Problem, row: int, state: Tensor, tL: float, targets: list[float], watch: Watch
 ) -> Passage:
     """One member's flow past ``targets``, refined until two runs agree, ``FINEST`` is reached, or
@@ -295,5 +295,5 @@ def rough_flow(
     runs.
     """
     return [
-        _one(problem, row, state[row], float(tL[row]), targets, watch) for row in range(len(state))
+        _one_passage(problem, row, state[row], float(tL[row]), targets, watch) for row in range(len(state))
     ]

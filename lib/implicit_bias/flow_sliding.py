@@ -19,7 +19,7 @@ import numpy as np
 
 __all__ = ["mean_slopes"]
 
-BLOCK = 8
+BLOCK_TURNS = 8
 """So many times all wrong pairs change at once; then one a neuron, which always ends."""
 
 RIDGE = 1e-13
@@ -55,7 +55,7 @@ def mean_slopes(
     slopes : (m, n), 0 off ``pairs``
     held : (m, n) of bool
     """
-    rows, place, columns = _packed(pairs)
+    rows, place, columns = _places(pairs)
     shape = (rows[-1] + 1, place.max() + 1)
     where = np.flatnonzero(pairs.any(axis=1))[rows], columns
 
@@ -82,7 +82,7 @@ def mean_slopes(
     return slopes, held
 
 
-def _packed(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of each pair: the number of its neuron among those that have any, its place in that neuron's
     list, its sample.
     """
@@ -104,7 +104,7 @@ def _in_box(
     at_high = np.zeros_like(real)
     noise = 1e-14 * np.abs(b).max(axis=1, keepdims=True)
     eye = np.eye(K.shape[1])
-    for turn in range(BLOCK + 10 * K.shape[1]):
+    for turn in range(BLOCK_TURNS + 10 * K.shape[1]):
         free = ~(at_low | at_high)
         u = np.where(at_high, high, low) * ~free
         inside = free[:, :, None] & free[:, None, :]
@@ -118,7 +118,7 @@ def _in_box(
         wrong = below | above | loose
         if not wrong.any():
             break
-        if turn >= BLOCK:
+        if turn >= BLOCK_TURNS:
             wrong &= wrong.cumsum(axis=1) == 1
         at_low = (at_low & ~(loose & wrong)) | (below & wrong)
         at_high = (at_high & ~(loose & wrong)) | (above & wrong)

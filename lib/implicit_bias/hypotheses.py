@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._checks import fail, gamma_in_range, joint_shape, number_between, positive, positive_int
+from ._checks import fail, failure_probability, gamma_in_range, joint_shape, positive, positive_int
 from ._compare import Comparable
 from ._format import format_slack
 from ._saving import Savable
@@ -28,6 +28,7 @@ __all__ = [
     "H_S1",
     "Hypothesis",
     "data_conditions",
+    "inequality",
     "loss_ratio_constant",
 ]
 
@@ -61,7 +62,10 @@ class Hypothesis(Comparable, Savable):
         return f"{self.name}: {self.statement}, slack {format_slack(float(self.slack.min()))}"
 
 
-def _make(name: str, statement: str, lhs: object, rhs: object, parts: tuple[Hypothesis, ...] = ()) -> Hypothesis:
+def inequality(
+    name: str, statement: str, lhs: object, rhs: object, parts: tuple[Hypothesis, ...] = ()
+) -> Hypothesis:
+    """``lhs ≥ rhs``, of numbers or tensors that broadcast, as a hypothesis in float64."""
     lhs, rhs = torch.as_tensor(lhs, dtype=torch.float64), torch.as_tensor(rhs, dtype=torch.float64)
     return Hypothesis(name, statement, *torch.broadcast_tensors(lhs, rhs), parts)
 
@@ -77,29 +81,32 @@ def _bound(constant: object, data: Dataset, *, squared_ratio: bool) -> Tensor:
 
 def loss_ratio_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``C_R = 10 R²/γ² + 10`` (...), the bound of F-E.4 on the ratio of losses."""
-    gamma = _leak(data, gamma)
+    gamma = _leak_beside(data, gamma)
     return 10 * data.R.double() ** 2 / gamma**2 + 10
 
 
 def H_3_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """F-3.2's condition on the data: ``R_min² ≥ 3 γ⁻³ R² n p``."""
-    gamma = _leak(data, gamma)
+    gamma = _leak_beside(data, gamma)
     cube = gamma**3
-    return _make("H-3.2", "R_min² ≥ 3 γ⁻³ R² n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=True))
+    bound = _bound(3 / cube, data, squared_ratio=True)
+    return inequality("H-3.2", "R_min² ≥ 3 γ⁻³ R² n p", data.R_min.double() ** 2, bound)
 
 
 def H_S1(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """S-1's weaker condition, which is enough: ``R_min² ≥ 3 γ⁻³ n p``."""
-    gamma = _leak(data, gamma)
+    gamma = _leak_beside(data, gamma)
     cube = gamma**3
-    return _make("H-S1", "R_min² ≥ 3 γ⁻³ n p", data.R_min.double() ** 2, _bound(3 / cube, data, squared_ratio=False))
+    bound = _bound(3 / cube, data, squared_ratio=False)
+    return inequality("H-S1", "R_min² ≥ 3 γ⁻³ n p", data.R_min.double() ** 2, bound)
 
 
 def H_4_2(data: Dataset, gamma: float | Tensor) -> Hypothesis:
     """F-4.2's condition on the data: ``R_min² ≥ 5 γ⁻² C_R n p``."""
-    gamma = _leak(data, gamma)
+    gamma = _leak_beside(data, gamma)
     factor = 5 / gamma**2 * loss_ratio_constant(data, gamma)
-    return _make("H-4.2", "R_min² ≥ 5 γ⁻² C_R n p", data.R_min.double() ** 2, _bound(factor, data, squared_ratio=False))
+    bound = _bound(factor, data, squared_ratio=False)
+    return inequality("H-4.2", "R_min² ≥ 5 γ⁻² C_R n p", data.R_min.double() ** 2, bound)
 
 
 def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dict[str, Hypothesis]:
@@ -108,23 +115,23 @@ def data_conditions(data: Dataset, gamma: float | Tensor, C: float = 1.0) -> dic
 
     K's constant ``C`` is unspecified: the slack at ``C = 1`` is the largest C for which the condition holds.
     """
-    leak, C = _leak(data, gamma), _read(data, C, "C")
+    leak, C = _leak_beside(data, gamma), _read(data, C, "C")
     size = data.R_min.double() ** 2
     return {
         "H-3.2": H_3_2(data, gamma),
         "H-S1": H_S1(data, gamma),
         "H-4.2": H_4_2(data, gamma),
-        "H-K4.1": _make("H-K4.1", "R_min² ≥ C R² γ⁻⁴ n p", size, _bound(C / leak**4, data, squared_ratio=True)),
-        "H-K4.3": _make("H-K4.3", "R_min² ≥ C R² n p", size, _bound(C, data, squared_ratio=True)),
+        "H-K4.1": inequality("H-K4.1", "R_min² ≥ C R² γ⁻⁴ n p", size, _bound(C / leak**4, data, squared_ratio=True)),
+        "H-K4.3": inequality("H-K4.3", "R_min² ≥ C R² n p", size, _bound(C, data, squared_ratio=True)),
     }
 
 
 def A1(data: Dataset, gamma: float | Tensor, H: float | Tensor, step_size: float | Tensor) -> Hypothesis:
     """F-4.2's condition on the step: ``α ≤ γ² / (5 n R_max² R² C_R max(1, H))``; lhs is the bound, rhs is α."""
-    gamma, step_size = _leak(data, gamma), _read(data, step_size, "step_size")
+    gamma, step_size = _leak_beside(data, gamma), _read(data, step_size, "step_size")
     H = _read(data, H, "H", zero=True).clamp_min(1)
     below = 5 * data.n * data.R_max.double() ** 2 * data.R.double() ** 2 * loss_ratio_constant(data, gamma) * H
-    return _make("A1", "α ≤ γ² / (5 n R_max² R² C_R max(1, H))", gamma**2 / below, step_size)
+    return inequality("A1", "α ≤ γ² / (5 n R_max² R² C_R max(1, H))", gamma**2 / below, step_size)
 
 
 def A2(
@@ -133,8 +140,8 @@ def A2(
     """F-4.2's condition on the initialisation: ``ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))``; lhs is the bound,
     rhs is ω.
     """
-    gamma, step = _leak(data, gamma), _read(data, step_size, "step_size")
-    m, delta = positive_int(m, "m"), _delta(delta)
+    gamma, step = _leak_beside(data, gamma), _read(data, step_size, "step_size")
+    m, delta = positive_int(m, "m"), failure_probability(delta)
     scale = _read(data, scale, "scale", zero=True)
     root = (torch.tensor(4.0 * m / delta, dtype=torch.float64).log() * m * data.ambient_dim).sqrt()
     bound = (
@@ -143,7 +150,7 @@ def A2(
         * data.R_min.double()
         / (72 * data.R.double() * loss_ratio_constant(data, gamma) * data.n * root)
     )
-    return _make("A2", "ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))", bound, scale)
+    return inequality("A2", "ω ≤ α γ² R_min / (72 R C_R n √(m d log(4m/δ)))", bound, scale)
 
 
 def H_K4_1(
@@ -158,9 +165,9 @@ def H_K4_1(
     """K-4.1's conditions (m neurons of each sign): data ``R_min² ≥ C R² γ⁻⁴ n p``, step ``η ≤ nm/(C R_max²)``, scale
     ``σ₀ ≤ γ/(C R_max √log(mn/δ))``.
     """
-    gamma, C, delta = _leak(data, gamma), _read(data, C, "C"), _delta(delta)
+    gamma, C, delta = _leak_beside(data, gamma), _read(data, C, "C"), failure_probability(delta)
     parts = _K_step_and_scale(data, gamma, m, step_size, scale, C, delta)
-    return _make(
+    return inequality(
         "H-K4.1",
         "R_min² ≥ C R² γ⁻⁴ n p (and step, scale)",
         data.R_min.double() ** 2,
@@ -176,10 +183,10 @@ def H_K4_3(
     1/(C R_max √log(mn/δ))``.
     """
     a_dataset(data)
-    m, C, delta = positive_int(m, "m"), _read(data, C, "C"), _delta(delta)
+    m, C, delta = positive_int(m, "m"), _read(data, C, "C"), failure_probability(delta)
     parts = _K_step_and_scale(data, torch.tensor(1.0, dtype=torch.float64), m, step_size, scale, C, delta)
-    width = _make("width", "m ≥ C log(n/δ)", m, C * torch.tensor(data.n / delta, dtype=torch.float64).log())
-    return _make(
+    width = inequality("width", "m ≥ C log(n/δ)", m, C * torch.tensor(data.n / delta, dtype=torch.float64).log())
+    return inequality(
         "H-K4.3",
         "R_min² ≥ C R² n p (and width, step, scale)",
         data.R_min.double() ** 2,
@@ -195,12 +202,8 @@ def _K_step_and_scale(
     step_size, scale = _read(data, step_size, "step_size"), _read(data, scale, "scale", zero=True)
     R_max = data.R_max.double()
     root = torch.tensor(m * data.n / delta, dtype=torch.float64).log().sqrt()
-    step = _make("step", "η ≤ nm / (C R_max²)", data.n * m / (C * R_max**2), step_size)
-    return step, _make("scale", "σ₀ ≤ γ / (C R_max √log(mn/δ))", gamma / (C * R_max * root), scale)
-
-
-def _delta(delta: float) -> float:
-    return number_between(delta, "delta", 0, 1, "a probability in (0, 1)", ends="()")
+    step = inequality("step", "η ≤ nm / (C R_max²)", data.n * m / (C * R_max**2), step_size)
+    return step, inequality("scale", "σ₀ ≤ γ / (C R_max √log(mn/δ))", gamma / (C * R_max * root), scale)
 
 
 def _read(data: Dataset, value: object, argument: str, *, zero: bool = False) -> Tensor:
@@ -211,7 +214,7 @@ def _read(data: Dataset, value: object, argument: str, *, zero: bool = False) ->
     return _beside(data, positive(value, argument, zero=zero), argument)
 
 
-def _leak(data: Dataset, gamma: float | Tensor) -> Tensor:
+def _leak_beside(data: Dataset, gamma: float | Tensor) -> Tensor:
     a_dataset(data)
     return _beside(data, gamma_in_range(gamma), "gamma")
 

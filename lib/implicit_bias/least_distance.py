@@ -88,9 +88,9 @@ def least_distance(K: np.ndarray) -> np.ndarray | None:
         return None
     lam = weights / slack
     polished = on_active_set(unit, wanted, lam > 1e-12 * lam.max())
-    if (polished >= 0).all() and reached(unit, polished, wanted) >= reached(unit, lam, wanted):
+    if (polished >= 0).all() and least_share(unit, polished, wanted) >= least_share(unit, lam, wanted):
         lam = polished
-    if reached(unit, lam, wanted) < 1 - VERIFIED:
+    if least_share(unit, lam, wanted) < 1 - VERIFIED:
         return None
     return lam / lengths / shortest
 
@@ -108,7 +108,7 @@ def on_active_set(unit: np.ndarray, wanted: np.ndarray, active: np.ndarray) -> n
         active = active | missing
 
 
-def reached(unit: np.ndarray, lam: np.ndarray, wanted: np.ndarray) -> float:
+def least_share(unit: np.ndarray, lam: np.ndarray, wanted: np.ndarray) -> float:
     """The smallest share of its right-hand side that a constraint gets."""
     return float((unit @ lam / wanted).min())
 

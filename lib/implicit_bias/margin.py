@@ -31,7 +31,7 @@ __all__ = [
     "max_margin",
 ]
 
-TOLERANCE = 1e-9
+FEASIBILITY = 1e-9
 """Relative tolerance of signs and margins when a point is verified."""
 
 
@@ -202,10 +202,10 @@ def _verify(lam: Tensor, known: Tensor, along_v: Tensor, along_u: Tensor, margin
     # At an exact zero the subgradient may be anything in [γ, 1], so a sign of 0 is allowed to rounding.
     scale = torch.maximum(along_v.abs().amax(-1), along_u.abs().amax(-1)).unsqueeze(-1)
     # A sample without a multiplier takes no part in v and u: its signs are free, and its true margin is checked below.
-    idle = lam <= TOLERANCE * lam.amax(-1, keepdim=True)
-    good_v, good_u = idle | (along_v >= -TOLERANCE * scale), idle | (along_u <= TOLERANCE * scale)
-    feasible = margins >= 1 - TOLERANCE
-    slack = idle | ((margins - 1).abs() <= 1e3 * TOLERANCE)
+    idle = lam <= FEASIBILITY * lam.amax(-1, keepdim=True)
+    good_v, good_u = idle | (along_v >= -FEASIBILITY * scale), idle | (along_u <= FEASIBILITY * scale)
+    feasible = margins >= 1 - FEASIBILITY
+    slack = idle | ((margins - 1).abs() <= 1e3 * FEASIBILITY)
     checks = (
         (known.unsqueeze(-1), "QP (3) is infeasible, so the data admit no such point"),
         (lam >= 0, "a multiplier is negative"),

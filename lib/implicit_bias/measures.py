@@ -25,12 +25,15 @@ __all__ = [
     "fresh_preactivations",
     "gradient",
     "gradient_gram",
+    "independent",
     "loss_ratio",
     "margins",
     "networks",
+    "own_class",
     "proxy_pl_ratio",
     "rho",
     "rho_along",
+    "signed_gram",
     "smoothed_margin",
     "stable_rank",
 ]
@@ -103,6 +106,27 @@ def activation_pattern(net: TwoLayer, data: Dataset) -> Tensor:
     return net.preactivations(data.x) >= 0
 
 
+def own_class(net: TwoLayer, data: Dataset) -> Tensor:
+    """Pairs (..., m, n) of one class: the neuron's sign is the sample's label, ``sign(a_j) = y_i``."""
+    data = fitting(net, data)
+    return net.positive.unsqueeze(-1) == data.positive.unsqueeze(-2)
+
+
+def signed_gram(data: Dataset) -> Tensor:
+    """``y_i y_k ⟨x_i, x_k⟩`` (..., n, n): how far samples agree, positive where each helps to fit the other."""
+    return data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
+
+
+def independent(data: Dataset) -> bool:
+    """Whether the samples are linearly independent (every data set of a batch): then ρ is unique."""
+    norms = data.norms.unsqueeze(-1)
+    if not bool((norms > 0).all()):
+        return False
+    directions = data.x / norms
+    cosines = directions @ directions.mT
+    return bool((torch.linalg.matrix_rank(cosines, hermitian=True) == data.n).all())
+
+
 def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
     """``ρ_ji`` (..., m, n) with ``w_j = w_j(0) + Σ_i ρ_ji x_i/‖x_i‖²`` (K-5.1), from the weights alone.
 
@@ -118,13 +142,12 @@ def rho(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Tensor:
             f"{net.m} neurons and {net.d} columns, like net",
             tuple(initial.weights.shape[-2:]),
         )
+    if not independent(data):
+        fail("data", "linearly independent samples (rho is not unique otherwise)", "dependent ones")
     norms = data.norms.unsqueeze(-1)
     directions = data.x / norms
-    correlation = directions @ directions.mT
-    if not bool((norms > 0).all()) or not bool((torch.linalg.matrix_rank(correlation, hermitian=True) == data.n).all()):
-        fail("data", "linearly independent samples (rho is not unique otherwise)", "dependent ones")
     moved = (net.weights - initial.weights).to(directions) @ directions.mT
-    return torch.linalg.solve(correlation, moved.mT).mT * norms.mT
+    return torch.linalg.solve(directions @ directions.mT, moved.mT).mT * norms.mT
 
 
 def rho_along(run: Trajectory, initial: TwoLayer | None = None) -> Tensor:

@@ -83,7 +83,7 @@ class TwoLayer(Comparable, Savable):
         if weights.ndim < 2 or 0 in weights.shape:
             fail("weights", "a non-empty array of shape (..., m, d)", tuple(weights.shape))
         finite(weights, "weights")
-        a = _second_layer(own_tensor(self.a, "a").to(weights), weights)
+        a = _fitting_second_layer(own_tensor(self.a, "a").to(weights), weights)
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "a", a)
         object.__setattr__(self, "activation", self.activation.to(weights.device))
@@ -149,7 +149,7 @@ class TwoLayer(Comparable, Savable):
         fits_memory(m * (data.d + outside), "m_pos, m_neg", (m_pos, m_neg))
         size = math.sqrt(m) if output == "1/sqrt(m)" else m_pos
         a = torch.cat([torch.ones(m_pos), -torch.ones(m_neg)]).to(data.x) / size
-        weights, frozen = _draws(seed, m, data.d, data.ambient_dim - data.d)
+        weights, frozen = _seeded_weights(seed, m, data.d, data.ambient_dim - data.d)
         factor = torch.as_tensor(scale, dtype=torch.float64).cpu()
         if factor.ndim:
             lead = (slice(None),) * (weights.ndim - 2) + (None,) * factor.ndim
@@ -264,7 +264,7 @@ class TwoLayer(Comparable, Savable):
         return f"TwoLayer(m={self.m}, d={self.d}, {self.activation.name}{slope}{batch})"
 
 
-def _second_layer(a: Tensor, weights: Tensor) -> Tensor:
+def _fitting_second_layer(a: Tensor, weights: Tensor) -> Tensor:
     m = weights.shape[-2]
     while a.ndim > max(weights.ndim - 1, 1) and a.shape[0] == 1:
         a = a[0]  # a linear layer with one output keeps its weights so
@@ -301,7 +301,7 @@ def _check_gram(gram: Tensor, m: int, argument: str) -> None:
         fail(argument, "a positive semidefinite matrix (a Gram matrix is one)", f"the eigenvalue {least:.3g}")
 
 
-def _draws(seed: object, m: int, d: int, outside: int) -> tuple[Tensor, Tensor | None]:
+def _seeded_weights(seed: object, m: int, d: int, outside: int) -> tuple[Tensor, Tensor | None]:
     """Standard Gaussian weights (m, d), or (seeds, m, d), and the Gram matrices of what lies
     outside.
     """

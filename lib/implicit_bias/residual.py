@@ -100,7 +100,7 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
     # One solve after the other, of small matrices, so wherever the network lives: on the processor.
     parts = {name: part.detach().to("cpu", torch.float64) for name, part in parts.items()}
     ones = [
-        _one({name: part[index] for name, part in parts.items()}, float(gamma[index]), kink)
+        _one_residual({name: part[index] for name, part in parts.items()}, float(gamma[index]), kink)
         for index in np.ndindex(*batch)
     ]
     return KKTResidual(*(_gathered(values, batch, net.weights.device) for values in zip(*ones)))
@@ -115,7 +115,7 @@ def _gathered(values: tuple[Tensor, ...], batch: torch.Size, device: torch.devic
     return stacked.reshape((*batch, *stacked.shape[1:])).to(device)
 
 
-def _one(parts: dict[str, Tensor], gamma: float, kink: float) -> tuple[Tensor, ...]:
+def _one_residual(parts: dict[str, Tensor], gamma: float, kink: float) -> tuple[Tensor, ...]:
     """The fields of :class:`KKTResidual` for one network on one data set.
 
     The conditions do not change when W, a and the samples are each scaled, so all are brought to

@@ -79,7 +79,7 @@ def _picture(figure: Figure, dpi: int = 110) -> str:
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _packed(frame: Frame) -> dict[str, object]:
+def _as_message(frame: Frame) -> dict[str, object]:
     verdicts = [{"claim": v.claim, "verdict": v.verdict, "why": v.why} for v in frame.verdicts]
     return {"src": _picture(frame.figure), "alt": frame.alt, "verdicts": verdicts, "text": frame.text}
 
@@ -98,7 +98,7 @@ class Explorer(anywidget.AnyWidget):
         self._compute = compute
         grid = itertools.product(*(range(len(slider.values)) for slider in sliders))
         frames = {
-            ",".join(map(str, place)): _packed(compute(**{s.name: s.values[k] for s, k in zip(sliders, place)}))
+            ",".join(map(str, place)): _as_message(compute(**{s.name: s.values[k] for s, k in zip(sliders, place)}))
             for place in grid
         }
         described = [
@@ -127,7 +127,7 @@ class Explorer(anywidget.AnyWidget):
                 {
                     "kind": "frame",
                     "ticket": content.get("ticket"),
-                    "frame": _packed(self._compute(**values)),
+                    "frame": _as_message(self._compute(**values)),
                     "texts": texts,
                 }
             )

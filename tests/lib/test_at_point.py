@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import implicit_bias as ib
 from implicit_bias.claims import at_point, common, kkt_items, optimum
-from implicit_bias.claims.at_point import COARSEST, KKT_TOLERANCE, AtPoint
+from implicit_bias.claims.at_point import COARSEST_JUDGED, KKT_TOLERANCE, AtPoint
 
 ITEMS = [f"F-3.2.{k}" for k in range(1, 8)]
 IDS = [*ITEMS, "F-B.1", "F-B.2", "S-1"]
@@ -208,7 +208,7 @@ def test_each_resolution_by_hand():
     assert at.rows == pytest.approx(2 * 8**0.5 * KKT_TOLERANCE)
     assert at.outputs == pytest.approx(2 * load * KKT_TOLERANCE)
     assert at.multipliers == pytest.approx(10 * load / 0.25 * KKT_TOLERANCE)
-    assert (KKT_TOLERANCE, at_point.NEARLY_KKT, COARSEST, at_point.FITTED) == (1e-8, 0.1, 1e-2, 1e-12)
+    assert (KKT_TOLERANCE, at_point.NEARLY_KKT, COARSEST_JUDGED, at_point.FITTED) == (1e-8, 0.1, 1e-2, 1e-12)
     assert optimum.GAP == 4e-8
 
 
@@ -217,7 +217,7 @@ def test_the_load_is_at_least_one_and_resolutions_have_a_ceiling():
     assert zero.load == 1.0
     data = ib.data.orthogonal(2, norms=[1, 1e6])
     steep = AtPoint.of(ib.kkt_point(data, 1, 1, 0.5).net, data)
-    assert steep.outputs == steep.multipliers == COARSEST
+    assert steep.outputs == steep.multipliers == COARSEST_JUDGED
 
 
 def with_residual(at, worst):
@@ -247,7 +247,7 @@ def test_a_residual_that_leaves_numbers_open(factor, open_):
     data = ib.data.orthogonal(2, norms=[1, 1e6])
     at = AtPoint.of(ib.kkt_point(data, 1, 1, 0.5).net, data)
     coarse = 10 * at.load / 0.25
-    assert ("leaves these numbers open" in with_residual(at, factor * COARSEST / coarse).unsettled()) is open_
+    assert ("leaves these numbers open" in with_residual(at, factor * COARSEST_JUDGED / coarse).unsettled()) is open_
 
 
 @pytest.mark.parametrize("name", ["six", "thirty", "small leak", "uneven"])

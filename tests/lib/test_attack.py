@@ -258,7 +258,7 @@ def test_what_chance_does_refutes_no_rank() -> None:
 def test_a_constant_that_nobody_proved_refutes_nothing() -> None:
     assert verdict("K-5.6", *registry["K-5.6"].instance(), constant=0.2) == "undecided"
     assert verdict("K-5.6", *registry["K-5.6"].instance(), constant=0.31) == "holds"
-    assert verdict("K-H.3", *registry["K-H.3"].instance(), C=1e-3) == "undecided"
+    assert verdict("K-H.3", *registry["K-H.3"].instance(), constant=1e-3) == "undecided"
     run = registry["F-E.4"].instance()[0]
     assert verdict("F-E.4", run, constant=1.5) == "undecided"
     low = registry["F-4.2.3"].instance()[0]
@@ -319,7 +319,7 @@ WRONG = {
     "F-E.2": ("H", ["a", -1, math.inf]),
     "F-E.4": ("constant", ["a", 0, math.nan, math.inf, torch.tensor([1.0, 2.0])]),
     "F-4.2.3": ("constant", ["a", 0, -1.0, torch.tensor([1.0, 2.0])]),
-    "F-E.5": ("C", ["a", 0, -1, math.inf]),
+    "F-E.5": ("constant", ["a", 0, -1, math.inf]),
     "F-E.6": ("c", ["a", 0, math.inf]),
     "F-E.8": ("c", ["a", torch.tensor([1.0, 2.0])]),
     "F-E.10": ("rho", ["a", 0, torch.tensor([1.0, 2.0])]),
@@ -328,7 +328,7 @@ WRONG = {
     "K-A.1": ("gaussian", ["no", None]),
     "K-5.6": ("constant", ["a", torch.tensor([1.0, 2.0])]),
     "K-5.8": ("C", ["a", torch.tensor([1.0, 2.0])]),
-    "K-4.1.c": ("c", ["a", torch.tensor([1.0, 2.0])]),
+    "K-4.1.c": ("constant", ["a", torch.tensor([1.0, 2.0])]),
     "S-4": ("m_pos", ["a", 1.5, -1]),
     "S-10": ("step_size", ["a", None]),
 }

@@ -149,7 +149,7 @@ def test_limit_of_a_short_run_is_unsettled():
 def test_descent_is_no_flow():
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.1)
-    with pytest.raises(ValueError, match="trajectory: expected a run of gradient flow"):
+    with pytest.raises(ValueError, match="run: expected a run of gradient flow"):
         ib.claims["F-3.5"].check(ib.gradient_descent(net, data, 0.1, 3))
 
 

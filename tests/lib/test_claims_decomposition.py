@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import implicit_bias as ib
 from implicit_bias.claims import balance, clocks, decomposition, draws, log_lemma, random_start
+from implicit_bias.claims.common import active_at_start, largest_start
 
 LEAKY = ib.leaky_relu(0.3)
 
@@ -118,7 +119,7 @@ def test_dependent_samples_have_no_rho():
 
 def test_zero_sample_is_dependent():
     data = ib.Dataset(torch.tensor([[1.0, 0], [0, 0]]).double(), [1, -1])
-    assert not decomposition.independent(data)
+    assert not ib.measures.independent(data)
     net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.1, "1/m")
     assert ib.claims["K-5.1"].check(net, net, data).verdict == "vacuous"
 
@@ -246,7 +247,7 @@ def test_ratio_of_logarithms_rises_from_a_over_b_to_one(seed):
     t = torch.logspace(-8, 10, 60, dtype=torch.float64)
     assert ib.claims["K-H.4"].check(a, b, t).verdict == "holds"
     assert ib.claims["K-H.4"].check(b, a, t).conclusion == "fails"
-    f = log_lemma.log_ratio(a, b, t)
+    f = log_lemma.ratio_of_logs(a, b, t)
     assert bool((f > a / b * (1 - 1e-12)).all()) and bool((f < 1).all())
 
 
@@ -300,7 +301,7 @@ def test_constants_of_the_papers_proofs():
 def test_growth_bounds_are_the_four_lines():
     run = trained(steps=9, scale=0.01)
     below, above = balance.growth_bounds(run)
-    beta, g = float(clocks.largest_start(run.initial, run.data)), 0.3
+    beta, g = float(largest_start(run.initial, run.data)), 0.3
     for t, i in itertools.product((1, 9), range(5)):
         h = 1.5 * float(run.data.norms[i]) ** 2 / (5 * 3)
         slow, fast = 1.5 * h * math.exp(-(1 + g) * beta) * t, 0.5 * h * math.exp(2 * beta) * t
@@ -398,7 +399,7 @@ def at_the_edge(seed, relu):
     signs = ("random", "oppose", "agree")[seed % 3]
     data = ib.data.correlated(n, p=p, signs=signs, norms=norms, seed=seed, positive=max(1, n // 2))
     net = ib.TwoLayer.init(data, m, m, ib.relu() if relu else ib.leaky_relu(gamma), 1.0, "1/m", seed=seed)
-    net = net.scaled(beta / float(clocks.largest_start(net, data)))
+    net = net.scaled(beta / float(largest_start(net, data)))
     return ib.gradient_descent(net, data, h * n * m / R_max**2, 1500, record=ib.dynamics.log_spaced(1500, 80))
 
 
@@ -416,7 +417,7 @@ def test_relu_theorem_holds_at_the_edge_and_no_active_neuron_sleeps(seed):
     verdict = ib.claims["S-8"].check(run)
     if all(bool(h.holds) for h in verdict.hypotheses):
         assert verdict.verdict == "holds"
-        active = clocks.active_at_start(run.initial, run.data)
+        active = active_at_start(run.initial, run.data)
         assert bool((ib.measures.networks(run).preactivations(run.data.x)[:, active] >= 0).all())
     else:
         assert verdict.verdict == "vacuous"
@@ -425,11 +426,11 @@ def test_relu_theorem_holds_at_the_edge_and_no_active_neuron_sleeps(seed):
 def test_every_step_of_the_proof():
     run = at_the_edge(3, relu=False)
     run = ib.gradient_descent(run.initial, run.data, run.step_size, 1500, record=range(1501))
-    ours, h, gamma = clocks.clocks(run), clocks.gains(run), float(run.initial.activation.gamma)
+    ours, h, gamma = clocks.clocks_of(run), clocks.gains(run), float(run.initial.activation.gamma)
     g = ib.losses.LOGISTIC.g(run.margins)
     B, rho = h * (g.cumsum(0) - g), ib.measures.rho_along(run)
-    slope = torch.where(clocks.in_class(run.initial, run.data), 1.0, gamma)
-    beta = float(clocks.largest_start(run.initial, run.data))
+    slope = torch.where(ib.measures.own_class(run.initial, run.data), 1.0, gamma)
+    beta = float(largest_start(run.initial, run.data))
     eps = (1 - gamma) * (2 * beta / gamma + float(h.max()))
     lean = run.data.p * (run.data.n - 1) / run.data.R_min**2 * ours.D
     assert float(lean) == pytest.approx(float(ours.delta))
@@ -465,7 +466,7 @@ def test_exponents_of_the_leak_and_of_the_lengths():
 def test_ceiling_comes_down_to_the_sharp_value(C):
     run = balance.descent(ib.data.orthogonal(4, norms=[1, 1, 2, 2]), 4, ib.leaky_relu(0.5), 3000, C=C)
     step, _ = balance.balance_along(run, "neurons")
-    top = float(clocks.ceiling(run, clocks.clocks(run), step)) / (0.5 / 4)
+    top = float(clocks.ceiling(run, clocks.clocks_of(run), step)) / (0.5 / 4)
     assert top < {30.0: 3.0, 3000.0: 1.2}[C]
 
 
@@ -600,15 +601,15 @@ def test_norm_check_is_the_formula_and_small_constants_fail():
     A = random_start.random_matrices("signs", 1, 30, 20)[0]
     K, t = random_start.subgaussian_norm("signs"), math.sqrt(math.log(2 / 0.05))
     norm = float(np.linalg.norm(A.numpy(), 2))
-    verdict = ib.claims["K-H.3"].check(A, K, C=1.0)
+    verdict = ib.claims["K-H.3"].check(A, K, constant=1.0)
     assert verdict.slack == pytest.approx(K * (math.sqrt(30) + math.sqrt(20) + t) / norm)
     assert verdict.constants["best"] == pytest.approx(1 / verdict.slack)
-    refuted = ib.claims["K-H.3"].check(random_start.random_matrices("signs", 4, 30, 20), K, C=0.5)
+    refuted = ib.claims["K-H.3"].check(random_start.random_matrices("signs", 4, 30, 20), K, constant=0.5)
     assert (refuted.verdict, refuted.conclusion) == (
         "undecided",
         "fails",
     )  # C is open, and 0.5 nobody's
-    assert ib.claims["K-H.3"].check(A, K, C=0.5).verdict == "undecided"
+    assert ib.claims["K-H.3"].check(A, K, constant=0.5).verdict == "undecided"
     assert ib.claims["K-H.3"].check(A, K / 3).verdict == "vacuous"  # tails too heavy for that norm
 
 
@@ -635,7 +636,8 @@ def test_bad_input_is_named(rejects):
     for wrong in (torch.zeros(3), torch.zeros(0, 3), torch.full((2, 2), math.nan), [[1.0, math.inf]], "ab"):
         with rejects("A"):
             ib.claims["K-H.3"].check(wrong, 1.0)
-    for name, wrong in (("K", {"K": torch.ones(2)}), ("C", {"K": 1.0, "C": [1.0, 2.0]}), ("K", {"K": math.nan})):
+    several = {"K": 1.0, "constant": [1.0, 2.0]}
+    for name, wrong in (("K", {"K": torch.ones(2)}), ("constant", several), ("K", {"K": math.nan})):
         with rejects(name):
             ib.claims["K-H.3"].check(torch.eye(2), **wrong)
     with rejects("scale", "one for each draw"):

@@ -9,7 +9,7 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.claims import instances
-from implicit_bias.claims.frei_flow import EXPLAINED, _records, _short, start_left
+from implicit_bias.claims.frei_flow import START_EXPLAINS, _records, _says_nothing_yet, start_share
 from implicit_bias.claims.verdict import Finding
 
 GAMMA = 0.5
@@ -130,7 +130,7 @@ def test_both_claims_hold_on_a_run_that_forgot_its_start(run):
 
 def test_a_start_not_forgotten_is_undecided_not_refuted(run):
     one = run.member(0, 1)
-    assert start_left(one) > 1 / EXPLAINED
+    assert start_share(one) > 1 / START_EXPLAINS
     for id in ("F-3.1", "F-3.5"):
         verdict = ib.claims[id].check(one)
         assert verdict.verdict == "undecided" and "start still shows" in verdict.why
@@ -140,7 +140,7 @@ def test_start_left_by_hand(run):
     for k in (0, 1):
         one = run.member(0, k)
         moved = sum(float(v) ** 2 for v in (one.final.weights - one.initial.weights).flatten()) ** 0.5
-        assert start_left(one) == pytest.approx(float(one.initial.weights.norm()) / moved)
+        assert start_share(one) == pytest.approx(float(one.initial.weights.norm()) / moved)
 
 
 def test_a_direction_that_is_no_kkt_point_is_seen(run):
@@ -154,7 +154,7 @@ def test_a_direction_that_is_no_kkt_point_is_seen(run):
         verdict = unguarded(id)(wrong)
         assert verdict.verdict == "undecided" and verdict.conclusion == "fails"
         assert "A finite run refutes no limit" in verdict.why
-        with pytest.raises(ValueError, match="trajectory"):
+        with pytest.raises(ValueError, match="^run:"):
             ib.claims[id].check(wrong)
 
 
@@ -272,12 +272,12 @@ def test_neurons_of_one_sign_have_no_limit_of_f35():
 @pytest.mark.parametrize("id", ["F-3.1", "F-3.4", "F-3.5"])
 def test_other_things_are_refused(id, run):
     one = run.member(0, 0)
-    with pytest.raises(TypeError, match="trajectory: expected a Trajectory"):
+    with pytest.raises(TypeError, match="run: expected a Trajectory"):
         ib.claims[id].check(one.initial)
     with pytest.raises(ValueError, match="gradient flow"):
         ib.claims[id].check(ib.gradient_descent(one.initial, one.data, 0.1, 3))
     flipped = replace(one, data=ib.Dataset(one.data.x, -one.data.y))
-    with pytest.raises(ValueError, match="trajectory"):
+    with pytest.raises(ValueError, match="^run:"):
         ib.claims[id].check(flipped)
 
 
@@ -318,13 +318,13 @@ def test_why_a_run_says_nothing(left, clock, expected):
         def net(cls, index):
             return cls.final
 
-    for last, start_shows in ((EXPLAINED * left * 0.999, True), (EXPLAINED * left * 1.001, False)):
-        said = _short(Run, Finding(0.5, "", "", {"last": last}))
+    for last, start_shows in ((START_EXPLAINS * left * 0.999, True), (START_EXPLAINS * left * 1.001, False)):
+        said = _says_nothing_yet(Run, Finding(0.5, "", "", {"last": last}))
         assert ("start still" in said) is start_shows
-    said = _short(Run, Finding(0.5, "", "", {"last": 4.0}))
+    said = _says_nothing_yet(Run, Finding(0.5, "", "", {"last": 4.0}))
     assert expected in said and (said == "") is (expected == "")
-    assert _short(Run, Finding(1.0, "", "", {"last": 1e-9})) == ""
-    assert "Too few" in _short(Run, Finding(math.nan, "", "", {"last": 1e-9}))
+    assert _says_nothing_yet(Run, Finding(1.0, "", "", {"last": 1e-9})) == ""
+    assert "Too few" in _says_nothing_yet(Run, Finding(math.nan, "", "", {"last": 1e-9}))
 
 
 @pytest.mark.parametrize("loss, norm, slack", [(0.499, 1.0, 0.998), (1.0, 0.499, 0.998), (0.7, 0.8, 1.4)])

@@ -14,6 +14,7 @@ from implicit_bias.claims import gradient_conditions, loss_ratio, smooth_descent
 from implicit_bias.claims import loss_ratio_instances as cases
 from implicit_bias.claims import loss_ratio_search as search
 from implicit_bias.claims import loss_ratio_tools as tools
+from implicit_bias.claims.common import rms_scale
 from implicit_bias.claims.loss_ratio_instances import counterexample
 from implicit_bias.claims.loss_ratio_long import long_descent
 from implicit_bias.claims.loss_ratio_tools import with_margins
@@ -65,7 +66,7 @@ def test_one_step_is_a_step_of_autograd(activation, step):
     torch.testing.assert_close(made.q, q[0])
     torch.testing.assert_close(made.dq, q[1] - q[0], atol=1e-13, rtol=1e-9)
     A = [torch.exp(-each)[:, None] / torch.exp(-each)[None, :] for each in q]
-    torch.testing.assert_close(made.log_ratio.exp(), A[0])
+    torch.testing.assert_close(made.log_A.exp(), A[0])
     torch.testing.assert_close(made.log_growth.exp(), A[1] / A[0])
 
 
@@ -394,7 +395,7 @@ def test_runs_need_a_step_size(rejects):
     data = ib.data.orthogonal(3)
     flow = ib.gradient_flow(ib.TwoLayer.init(data, 2, 2, SMOOTH, 1e-3), data, 2.0)
     for id in ("F-E.4", "F-E.8", "F-E.10", "F-E.11.b"):
-        with rejects("trajectory", "gradient descent"):
+        with rejects("run", "gradient descent"):
             ib.claims[id].check(flow)
 
 
@@ -462,8 +463,8 @@ def test_invariant_with_the_lighter_condition_on_the_step(seed, gamma):
     nets, c, alpha = crowd(seed, data, gamma, most=0.5)
     alpha = torch.minimum(alpha, 2 * data.n / (5 * data.R_max**2))
     made = tools.one_step(nets, data, alpha)
-    rho = torch.maximum(5 * data.R**2 / c + 5, made.log_ratio.amax((-2, -1)).exp())
-    after = (made.log_ratio + made.log_growth).amax((-2, -1)).exp()
+    rho = torch.maximum(5 * data.R**2 / c + 5, made.log_A.amax((-2, -1)).exp())
+    after = (made.log_A + made.log_growth).amax((-2, -1)).exp()
     fitted = made.q.amin(-1) > 0
     assert bool((after[fitted] <= rho[fitted] * (1 + 1e-12)).all())
 
@@ -501,7 +502,7 @@ def test_invariant_keeps_a_ratio_that_is_large_already():
 def test_first_margins_are_36_times_their_bound():
     net, data, step = cases.start_within()
     assert ib.claims["F-E.11.c"].check(net, data, step).slack == pytest.approx(36, rel=1e-3)
-    assert float(tools.initial_scale(net, data)) == pytest.approx(
+    assert float(rms_scale(net, data)) == pytest.approx(
         0.5 * float(ib.hypotheses.A2(data, 0.5, 8, step, 1.0).lhs), rel=1e-3
     )
 

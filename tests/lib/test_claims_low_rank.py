@@ -66,13 +66,13 @@ def test_pull_sums_bracket_what_was_not_recorded():
 
 def test_runs_that_do_not_fit_are_refused(rejects):
     run = small_run(record=[3, 30])
-    with rejects("trajectory", "step 0"):
+    with rejects("run", "step 0"):
         tools.pull_sums(run)
-    with rejects("trajectory", "after step 0"):
+    with rejects("run", "after step 0"):
         tools.steps_after_start(small_run(steps=5, record=[0]))
     flow = ib.gradient_flow(run.initial, run.data, 1.5)
     for check in (tools.pull_sums, tools.steps_after_start, claims.rank_bounded):
-        with rejects("trajectory", "gradient.descent"):
+        with rejects("run", "gradient.descent"):
             check(flow)
 
 

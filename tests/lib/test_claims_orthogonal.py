@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import implicit_bias as ib
 from implicit_bias.claims import orthogonal_runs as runs
 from implicit_bias.claims import orthogonal_tools as tools
+from implicit_bias.claims.common import active_at_start
 
 IDS = ["K-F.2", "K-F.3", "K-F.3.k", "S-7"]
 
@@ -44,7 +45,7 @@ def loop_limit(net, lot):
 def test_prediction_is_the_loop(seed):
     lot, net = start(seed=seed, norms=[1, 2, 3, 1, 2, 3], positive=4)
     awake, size, W = loop_limit(net, lot)
-    assert torch.equal(tools.final_pattern(net, lot), awake)
+    assert torch.equal(active_at_start(net, lot), awake)
     torch.testing.assert_close(tools.limit_network(net, lot).weights, W)
     expected = [literal.stable_rank(W[:8]), literal.stable_rank(W[8:]), literal.stable_rank(W)]
     assert tools.ranks(tools.limit_network(net, lot)).tolist() == pytest.approx(expected)
@@ -100,10 +101,10 @@ def test_ranks_count_what_lies_outside_the_span():
 def test_no_neuron_of_the_other_class_is_awake_after_the_bound(scale, step):
     for seed in range(3):
         lot, net = start(scale=scale, seed=seed, norms=[1, 2, 1, 1, 2, 1])
-        bound = tools.freezing_bound(net, lot, step)
+        bound = tools.draining_bound(net, lot, step)
         last = [math.floor(float(b)) for b in bound]
         run = ib.gradient_descent(net, lot, step, max(last), record=sorted({0, *last}))
-        other = ~tools.own_class(net, lot)
+        other = ~ib.measures.own_class(net, lot)
         for i, when in enumerate(last):
             pattern = ib.measures.activation_pattern(run.net(run.step.tolist().index(when)), lot)
             assert not bool((pattern & other)[:, i].any())
@@ -112,7 +113,7 @@ def test_no_neuron_of_the_other_class_is_awake_after_the_bound(scale, step):
 def test_freezing_bound_is_zero_where_nobody_is_awake():
     lot = ib.data.orthogonal(2)
     net = ib.TwoLayer(-torch.ones(2, 2).double(), [1.0, -1.0], ib.relu())
-    assert tools.freezing_bound(net, lot, 1.0).tolist() == [0.0, 0.0]
+    assert tools.draining_bound(net, lot, 1.0).tolist() == [0.0, 0.0]
 
 
 # -- the frozen regime --------
@@ -251,7 +252,7 @@ def test_descent_may_go_on(equal):
     verdict = ib.claims["K-F.2"].check(descent, more)
     same = [
         torch.equal(
-            ib.measures.activation_pattern(descent.net(k), descent.data), tools.final_pattern(start, descent.data)
+            ib.measures.activation_pattern(descent.net(k), descent.data), active_at_start(start, descent.data)
         )
         for k in range(51)
     ]

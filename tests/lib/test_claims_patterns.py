@@ -16,6 +16,7 @@ from implicit_bias.claims import found_leaky as found
 from implicit_bias.claims import leaky_limits as limits
 from implicit_bias.claims import patterns as pt
 from implicit_bias.claims.long_runs import at_kink, disorder, long_run, ordered, right
+from implicit_bias.claims.orthogonal_tools import frozen_margins
 
 GAMMA = 0.4
 LEAKY = ib.leaky_relu(GAMMA)
@@ -284,22 +285,22 @@ def tampered(one, change):
 @pytest.mark.parametrize(
     "start_at, rate, time", [(0.1, 0.3, 0.0), (-2.0, 1.7, 5.0), (3.0, 0.01, 1e5), (1.0, 2.0, 1e200)]
 )
-def test_wright_margin_against_many_digits(start_at, rate, time):
-    q = float(limits.wright_margin(*(torch.tensor(v, dtype=f64) for v in (start_at, rate, time))))
+def test_frozen_margins_against_many_digits(start_at, rate, time):
+    q = float(frozen_margins(start_at, rate, torch.tensor(time, dtype=f64).log()))
     with mpmath.workdps(300):
         z = mpmath.mpf(rate) * mpmath.mpf(time) + mpmath.mpf(start_at) + mpmath.exp(mpmath.mpf(start_at))
         exact = mpmath.findroot(lambda v: v - mpmath.log(z - v), q)
     assert q == pytest.approx(float(exact), rel=1e-12, abs=1e-12)
 
 
-def test_wright_margin_is_the_flow():
+def test_frozen_margins_are_the_flow():
     data = ib.data.orthogonal(3, norms=[1, 2, 3])
     weights = torch.tensor([[0.1, 0.2, -0.1], [0.3, 0.1, -0.2], [-0.1, -0.2, 0.3], [-0.3, -0.1, 0.1]], dtype=f64)
     net = ib.TwoLayer(weights, torch.tensor([0.5, 0.5, -0.5, -0.5]), LEAKY)
     assert bool(ordered(net, data))
     run = ib.gradient_flow(net, data, 5.0)
     rate = found.feature_gram(net, data).diag() / 3
-    exact = limits.wright_margin(run.margins[0], rate, run.log_time.exp()[:, None])
+    exact = frozen_margins(run.margins[0], rate, run.log_time[:, None])
     assert torch.allclose(run.margins, exact, rtol=1e-6, atol=1e-7)
 
 

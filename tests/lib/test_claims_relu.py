@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import implicit_bias as ib
 from implicit_bias.claims import found_relu, relu_patterns
 from implicit_bias.claims import relu_tools as tools
+from implicit_bias.claims.common import active_shares, largest_start
 from implicit_bias.dynamics import log_spaced
 
 KINDS = ["agree", "oppose", "equal", "random"]
@@ -29,7 +30,7 @@ def covered(kind, R=1.0, n=6, m=80, steps=3000, step_size=None, seed=0, record=N
     step_size = 0.999 * n * m / (40 * R**2) if step_size is None else step_size
     while True:
         net = ib.TwoLayer.init(data, m, m, ib.relu(), 5e-3 / R, output="1/m", seed=seed)
-        if float(tools.awake_shares(net, data).min()) >= tools.SHARE:
+        if float(active_shares(net, data).min()) >= tools.SHARE:
             run = ib.gradient_descent(net, data, step_size, steps, record=record or log_spaced(steps, 60))
             assert all(bool(part.holds.all()) for part in tools.setting_of_relu(run))
             return run
@@ -62,12 +63,12 @@ def test_own_class_shares_and_signed_gram_by_loops():
     for i in range(5):
         mine = [j for j in range(8) if float(net.a[j]) * float(data.y[i]) > 0]
         awake = [j for j in mine if float(net.weights[j] @ data.x[i]) >= 0]
-        assert float(tools.awake_shares(net, data)[i]) == len(awake) / 4
-        assert tools.own_class(net, data)[:, i].nonzero().flatten().tolist() == mine
+        assert float(active_shares(net, data)[i]) == len(awake) / 4
+        assert ib.measures.own_class(net, data)[:, i].nonzero().flatten().tolist() == mine
         for k in range(5):
             wanted = float(data.y[i] * data.y[k] * (data.x[i] @ data.x[k]))
-            assert float(tools.signed_gram(data)[i, k]) == pytest.approx(wanted)
-    assert float(tools.beta(net, data)) == pytest.approx(float((net.weights @ data.x.T).abs().max()))
+            assert float(ib.measures.signed_gram(data)[i, k]) == pytest.approx(wanted)
+    assert float(largest_start(net, data)) == pytest.approx(float((net.weights @ data.x.T).abs().max()))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -76,9 +77,9 @@ def test_persistence_is_one_exactly_where_a_pair_is_about_to_sleep(seed):
     data = ib.data.correlated(n, p=0.9 / max(n - 1, 1), signs="random", norms=[1.0, 4.0, 2.0, 1.0][:n], seed=seed)
     run = descend(data, step_size=0.8, steps=60, scale=0.2, seed=seed)
     z = ib.measures.networks(run).preactivations(data.x)
-    kept = tools.own_class(run.initial, data) & (z[0] >= 0)
+    kept = ib.measures.own_class(run.initial, data) & (z[0] >= 0)
     awake = (z >= 0).logical_or(~kept).flatten(1).all(1)
-    assert torch.equal(relu_patterns.persistence(run)[0] >= 1, awake)
+    assert torch.equal(relu_patterns.push_ratios(run)[0] >= 1, awake)
 
 
 def test_far_records_leave_once_on_undecided_and_near_ones_do_not():
@@ -93,9 +94,9 @@ def test_far_records_leave_once_on_undecided_and_near_ones_do_not():
 
 def test_bound_between_records_is_below_every_step_between():
     data = ib.data.correlated(6, p=0.1, signs="random", seed=1)
-    dense = relu_patterns.persistence(descend(data, steps=300))[0]
+    dense = relu_patterns.push_ratios(descend(data, steps=300))[0]
     sparse = descend(data, steps=300, record=[0, 20, 60, 150, 300])
-    between = relu_patterns.persistence(sparse)[1]
+    between = relu_patterns.push_ratios(sparse)[1]
     for k, (a, b) in enumerate(zip(sparse.step[:-1].tolist(), sparse.step[1:].tolist())):
         assert float(between[k]) <= float(dense[a + 1 : b].min()) * (1 + 1e-9)
 
@@ -110,7 +111,7 @@ def test_balance_by_loops():
             for j in range(12):
                 if float(run.initial.a[j] * data.y[i]) > 0 and bool(kept[j, i]):
                     ours.append(abs(float(rho[t, j, i])))
-        ratio, least = tools.balance(run)
+        ratio, least = tools.balance_of_active(run)
         assert float(least[t - 1]) == pytest.approx(min(ours))
         assert float(ratio[t - 1]) == pytest.approx(min(ours) / max(all_of_them))
 
@@ -122,7 +123,7 @@ def test_balance_by_loops():
 @pytest.mark.parametrize("R", [1.0, 1.6])
 def test_pulls_stay_in_balance_at_the_edge_of_the_conditions(kind, R):
     run = covered(kind, R)
-    kept = tools.own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
+    kept = ib.measures.own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
     gamma = tools.pulls(run).masked_fill(~kept, 0).amax(-2)[1:]
     assert float((gamma.amax(-1) / gamma.amin(-1)).max()) <= 4 * R**2
     assert ib.claims["K-5.8"].check(run).verdict == "holds"
@@ -156,7 +157,7 @@ def test_agreeing_signs_switch_once_at_any_step_and_start(step_size, scale, P, s
     data = ib.data.correlated(4, p=P, signs="agree")
     run = descend(data, m=5, step_size=step_size, steps=60, scale=scale, seed=seed)
     awake = ib.measures.activation_pattern(ib.measures.networks(run), data)
-    own = tools.own_class(run.initial, data)
+    own = ib.measures.own_class(run.initial, data)
     assert bool((awake[1:] >= awake[:-1])[:, own].all()) and bool((awake[1:] <= awake[:-1])[:, ~own].all())
 
 
@@ -166,7 +167,7 @@ def test_opposing_signs_never_wake_their_own_class(step_size, scale, P, seed):
     data = ib.data.correlated(4, p=P, signs="oppose")
     run = descend(data, m=5, step_size=step_size, steps=60, scale=scale, seed=seed)
     z = side(run) * ib.measures.networks(run).preactivations(data.x)
-    asleep = tools.own_class(run.initial, data) & (z[0] < 0)
+    asleep = ib.measures.own_class(run.initial, data) & (z[0] < 0)
     assert bool((z[:, asleep] < 1e-12).all())
 
 
@@ -175,7 +176,7 @@ def side(run):
 
 
 def test_rank_constant_is_the_number_in_the_text():
-    assert 62 < float(tools.rank_constant(ib.data.orthogonal(10)).max()) < 63
+    assert 62 < float(tools.class_rank_constant(ib.data.orthogonal(10)).max()) < 63
     assert float(tools.pull_ratio(1.0, 0.0)) == pytest.approx(2.5)
 
 
@@ -188,9 +189,9 @@ def test_loss_bound_by_loops():
     net, n, m, eta = run.initial, 4, 6, 0.5
     z = net.preactivations(data.x)
     size = [sum(1 for j in range(12) if float(net.a[j] * data.y[i]) > 0 and float(z[j, i]) >= 0) for i in range(n)]
-    b, P = float(z.abs().max()), float(tools.correlation(data))
+    b, P = float(z.abs().max()), float(tools.paper_correlation(data))
     assert P == pytest.approx(n * 0.01)
-    c1, cp = float(tools.balance(run)[0].min()), m / min(size)
+    c1, cp = float(tools.balance_of_active(run)[0].min()), m / min(size)
     alpha = (1 - (1 + cp) * P / c1) / (cp**2 * (1 + P / c1))
     slack = math.inf
     for k, t in enumerate(run.step.tolist()):
@@ -306,11 +307,11 @@ def test_switches_by_loops():
 def test_limit_is_a_kkt_point_with_all_margins_one_and_the_run_goes_there(kind):
     data = ib.data.correlated(6, p=0.02, signs=kind, seed=2)
     run = descend(data, m=20, step_size=1.0, steps=20_000, scale=1e-4, record=[0, 10_000, 20_000])
-    limit, share = tools.limit_network(run.final, data)
+    limit, share = tools.limit_of_late_net(run.final, data)
     assert float(ib.kkt_residual(limit, data).worst) < 1e-9
     torch.testing.assert_close(ib.measures.margins(limit, data), torch.ones(6).double(), atol=1e-12, rtol=0)
     assert bool((share >= 0).all()) and bool((share <= 1).all())
-    assert not bool(share[tools.own_class(limit, data)].any())
+    assert not bool(share[ib.measures.own_class(limit, data)].any())
     moved = ib.TwoLayer(run.net(-1).weights - run.net(1).weights, limit.a, limit.activation)
     assert float(ib.measures.direction_distance(moved, limit)) < 0.01
 
@@ -318,8 +319,8 @@ def test_limit_is_a_kkt_point_with_all_margins_one_and_the_run_goes_there(kind):
 def test_limit_on_orthogonal_data_is_that_of_the_first_pattern():
     data = ib.data.orthogonal(10)
     net = ib.TwoLayer.init(data, 50, 50, ib.relu(), 1e-4, output="1/m", seed=1)
-    limit, share = tools.limit_network(net, data)
-    awake = (tools.own_class(net, data) & (net.preactivations(data.x) >= 0)).double()
+    limit, share = tools.limit_of_late_net(net, data)
+    awake = (ib.measures.own_class(net, data) & (net.preactivations(data.x) >= 0)).double()
     wanted = awake / (awake.sum(0) / 50)
     torch.testing.assert_close(limit.weights @ data.x.T, wanted, atol=1e-12, rtol=0)
     assert not bool(share.any())
@@ -335,7 +336,7 @@ def test_limit_rank_formula_of_opposing_data(k, p):
     )
     weights = torch.linalg.solve(data.x, rows.T).T
     a = torch.cat([torch.ones(2**k), -torch.ones(2**k)]).double() / 2**k
-    limit, share = tools.limit_network(ib.TwoLayer(weights, a, ib.relu()), data)
+    limit, share = tools.limit_of_late_net(ib.TwoLayer(weights, a, ib.relu()), data)
     b = 1 - (k - 1) * p - k**2 * p**2 / (1 - (k - 1) * p)
     wanted = 1 + (k - 1) * (1 + p) / ((k + 1) * b)
     assert ib.measures.class_stable_rank(limit).tolist() == pytest.approx([wanted, wanted])
@@ -348,7 +349,7 @@ def test_limit_takes_one_network(rejects):
     data = ib.data.correlated(4, p=0.1)
     net = ib.TwoLayer.init(data, 4, 4, ib.relu(), 0.1, output="1/m", seed=[0, 1])
     with rejects("net", "one network"):
-        tools.limit_network(net, data)
+        tools.limit_of_late_net(net, data)
 
 
 @pytest.mark.parametrize("change", ["one class", "one sample"])

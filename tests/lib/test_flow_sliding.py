@@ -66,7 +66,7 @@ def test_slopes_are_those_found_by_trying_all(seed):
 
 
 def test_one_change_at_a_time_ends_there_too(monkeypatch):
-    monkeypatch.setattr(flow_sliding, "BLOCK", 0)
+    monkeypatch.setattr(flow_sliding, "BLOCK_TURNS", 0)
     for seed in range(20):
         test_slopes_are_those_found_by_trying_all.hypothesis.inner_test(seed)
 

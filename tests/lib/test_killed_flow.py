@@ -45,7 +45,7 @@ def test_a_run_across_kinks_ends_where_its_time_is_up(looks):
 
 def test_a_run_across_kinks_that_settles_is_recorded_once_more(monkeypatch):
     monkeypatch.setattr("implicit_bias.flow.crossings_allowed", lambda problem: 0)
-    monkeypatch.setattr(flow_rough, "PATIENCE", 0.5)
+    monkeypatch.setattr(flow_rough, "SETTLED_WAY", 0.5)
     net, data = too_small()
     run = ib.gradient_flow(net, data, 9.0, record=[0.38, 6.0, 7.0, 8.0, 9.0])
     assert run.outcome.status == "stalled"

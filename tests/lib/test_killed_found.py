@@ -53,7 +53,7 @@ def test_s4_tells_how_close_construction_and_adversary_come(norms):
         f"construction comes within {format_error(abs(built - 1))} of the constant" in verdict.why
     )
     assert (
-        f"adversary comes within {format_error(found - 1)} from {pl_tools.STARTS} starts"
+        f"adversary comes within {format_error(found - 1)} from {pl_tools.ATTACK_STARTS} starts"
         in verdict.why
     )
 
@@ -108,7 +108,7 @@ def test_own_class_pairs_that_switch_refute_and_others_are_counted(
     monkeypatch, moved, least, slack
 ):
     run = relu_run()
-    own = found_relu.own_class(run.initial, run.data)
+    own = ib.measures.own_class(run.initial, run.data)
     total = torch.full(own.shape, 9)
     total[own] = 0
     total[own.nonzero()[0, 0], own.nonzero()[0, 1]] = moved

@@ -43,8 +43,8 @@ def test_persistence_without_a_record_of_the_start_is_that_with_one():
     data = ib.data.correlated(4, p=0.1, signs="oppose")
     with_start = descend(data, steps=60, record=[0, 10, 20, 60])
     without = descend(data, steps=60, record=[10, 20, 60])
-    at, between = relu_patterns.persistence(with_start)
-    at_too, between_too = relu_patterns.persistence(without)
+    at, between = relu_patterns.push_ratios(with_start)
+    at_too, between_too = relu_patterns.push_ratios(without)
     torch.testing.assert_close(at_too, at[1:])
     torch.testing.assert_close(between_too, between)
 
@@ -56,5 +56,5 @@ def test_the_limit_is_sought_for_one_network_on_one_data_set(rejects):
     both = ib.TwoLayer(torch.stack([one.weights, one.weights]), one.a, one.activation)
     for net, sets in ((one, twice), (both, data), (both, twice)):
         with rejects("net", "one network and one data set"):
-            relu_tools.limit_network(net, sets)
-    assert relu_tools.limit_network(one, data)[0].m == 4
+            relu_tools.limit_of_late_net(net, sets)
+    assert relu_tools.limit_of_late_net(one, data)[0].m == 4

@@ -64,7 +64,7 @@ def test_pulls_are_summed_from_step_zero_on_only(rejects):
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 0.1, seed=0)
     run = ib.gradient_descent(net, data, 0.1, 20, record=[5, 7, 20])
-    with rejects("trajectory", "a record of step 0", "records from step 5 on"):
+    with rejects("run", "a record of step 0", "records from step 5 on"):
         low_rank_tools.pull_sums(run)
 
 
@@ -129,7 +129,7 @@ def test_the_error_of_the_linear_part_is_told_in_units_of_its_bound():
 def test_the_setting_asks_for_a_leak(activation, leaks):
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, activation, 1.0, seed=0)
-    assert bool(loss_ratio_tools.setting(net)[0].holds) is leaks
+    assert bool(loss_ratio_tools.smooth_leaky_setting(net)[0].holds) is leaks
 
 
 def test_gradients_of_a_batch_of_leaks_are_judged_each_by_its_own():

@@ -48,7 +48,7 @@ def test_the_slower_solver_is_asked_only_after_the_faster_one_has_failed(monkeyp
 @pytest.mark.parametrize("short, taken", [(0.9e-6, True), (1.1e-6, False)])
 def test_a_solution_may_miss_its_constraints_by_a_millionth(monkeypatch, short, taken):
     gram = np.array([[1.0, 0.2], [0.2, 2.0]])
-    monkeypatch.setattr(solver, "reached", lambda unit, lam, wanted: 1 - short)
+    monkeypatch.setattr(solver, "least_share", lambda unit, lam, wanted: 1 - short)
     lam = solver.least_distance(gram)
     assert (lam is not None) is taken
     if taken:

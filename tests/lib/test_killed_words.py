@@ -7,15 +7,15 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias.claims import side_by_side, whole_layer
-from implicit_bias.claims.common import _fact
+from implicit_bias.claims.common import yes_or_no
 from implicit_bias.claims.long_runs import long_run
 from implicit_bias.claims.verdict import Finding, decide, worst_of
 
 
 @pytest.mark.parametrize("slack, word", [(2.0, "holds"), (0.5, "fails"), (math.nan, "is open")])
 def test_a_broken_hypothesis_is_named_with_what_became_of_the_conclusion(slack, word):
-    broken = _fact("sky", "the sky is green", False)
-    verdict = decide("X", Finding(slack, "it was seen."), (_fact("earth", "", True), broken))
+    broken = yes_or_no("sky", "the sky is green", False)
+    verdict = decide("X", Finding(slack, "it was seen."), (yes_or_no("earth", "", True), broken))
     assert verdict.verdict == "vacuous"
     said = f"sky fails (the sky is green; slack 0). The conclusion {word}: it was seen."
     assert verdict.why == said
@@ -32,11 +32,11 @@ def test_the_worst_is_named_by_its_place(values, place):
 
 @pytest.mark.parametrize("start", [1e-3, 0.5, 1.0, 1.5])
 def test_clocks_begin_anywhere_above_zero(start, rejects):
-    times = side_by_side.clocks(start, 2.0, 3)
+    times = side_by_side.clock_grid(start, 2.0, 3)
     assert times == pytest.approx([start, (2 * start) ** 0.5, 2.0]) and times[-1] == 2.0
     for wrong in (0.0, -start, 2.0):
         with rejects("start, until, count", "0 < start < until"):
-            side_by_side.clocks(wrong, 2.0, 3)
+            side_by_side.clock_grid(wrong, 2.0, 3)
 
 
 def whole_run(activation, data=None):

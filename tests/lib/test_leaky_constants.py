@@ -256,7 +256,7 @@ def test_constants_of_s8_by_hand():
     D = max(3, 2.25 * math.exp(2 * E))
     delta = 3 * 0.02 * D
     k, cut = 1 + g * g, 2 * min(delta, g / 2)
-    ours = clocks.clocks(run)
+    ours = clocks.clocks_of(run)
     assert [float(v) for v in (ours.E, ours.D, ours.delta)] == pytest.approx([E, D, delta])
     assert [float(v) for v in (ours.slow, ours.fast)] == pytest.approx([k - cut, k + cut])
     balance_ = min((k - cut) / (k + cut), math.exp(-2 * E) / 2.25)
@@ -279,7 +279,7 @@ def test_constants_of_s8_for_relu_by_hand():
     beta = max(abs(float(w @ x)) for w in net.weights for x in data.x)
     D = max(5, 2.25 * math.exp(2 * beta))
     delta, share = 3 * 0.005 * D, min(random_start.active_counts(net, data).tolist()) / 9
-    ours = clocks.clocks(run)
+    ours = clocks.clocks_of(run)
     slow, fast = share - (1 + share) * delta, 1 + delta
     assert [float(v) for v in (ours.E, ours.D, ours.delta)] == pytest.approx([beta, D, delta])
     assert [float(v) for v in (ours.slow, ours.fast)] == pytest.approx([slow, fast])
@@ -294,7 +294,7 @@ def test_constants_of_s8_for_relu_by_hand():
     net = ib.TwoLayer.init(free, 9, 9, ib.relu(), 0.01, "1/m", seed=1)
     shares = random_start.active_counts(net, free) / 9
     run = ib.gradient_descent(net, free, 2.0, 50)
-    ours = clocks.clocks(run)
+    ours = clocks.clocks_of(run)
     assert [float(ours.slow), float(ours.fast)] == pytest.approx([float(shares.min()), float(shares.max())])
     active = next(h for h in ours.hypotheses if h.name == "active")
     assert float(active.slack) == pytest.approx(float(shares.min()) * 9)
@@ -368,7 +368,7 @@ def test_norms_may_be_off_by_a_factor_of_two_in_their_power(power, true):
 def test_powers_of_the_gap(rate, true, monkeypatch):
     run = trained(steps=3000)
     monkeypatch.setattr(found, "fitted_rate", lambda clock, gap: rate)
-    monkeypatch.setattr(found, "start_left", lambda joined: "")
+    monkeypatch.setattr(found, "start_shows", lambda joined: "")
     assert (ib.claims["S-3"].check(run).conclusion == "holds") is true
 
 

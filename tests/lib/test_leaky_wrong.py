@@ -14,6 +14,7 @@ import implicit_bias as ib
 from implicit_bias.claims import balance, clocks, leaky_limits, registry
 from implicit_bias.claims import found_leaky as found
 from implicit_bias.claims import patterns as pt
+from implicit_bias.claims.common import active_shares, rms_scale
 from implicit_bias.claims.long_runs import long_run
 
 STATIC = ["K-A.1", "K-A.2", "K-H.3", "K-H.4", "K-5.1", "K-5.3"]
@@ -233,7 +234,7 @@ def test_conditions_follow_the_run(relu):
 
 def test_a_told_scale_must_be_that_of_the_start(rejects):
     run = trained(scale=1e-3)
-    size = float(clocks.rms_scale(run.initial, run.data))
+    size = float(rms_scale(run.initial, run.data))
     room = 10 / math.sqrt(2 * 8 * 6)
     for factor in (1 / (1 + 0.99 * room), 1 / (1 - 0.9)):
         clocks.conditions_of_K(run, factor * size)
@@ -384,7 +385,7 @@ def test_the_start_is_weighed_against_what_was_added(share, left):
     weights = run.initial.weights * size
     moved = replace(joined, initial=ib.TwoLayer(weights, run.initial.a, LEAKY))
     moved = replace(moved, nets=replace(joined.nets, weights=(weights + added)[None]))
-    assert bool(leaky_limits.start_left(moved)) is left
+    assert bool(leaky_limits.start_shows(moved)) is left
 
 
 def test_power_of_the_loss_is_a_slope_over_the_last_decade():
@@ -405,10 +406,10 @@ def test_power_of_the_loss_is_a_slope_over_the_last_decade():
 def test_paper_exponent_at_its_edges():
     run = long_run(trained(ib.data.correlated(4, p=0.05)))
     assert leaky_limits.paper_exponent(run, 5.0) == pytest.approx((1 - 4.0) / (1 + 4.0))
-    verdict = ib.claims["K-4.1.c"].check(trained(ib.data.correlated(4, p=0.01)), c=7.0)
+    verdict = ib.claims["K-4.1.c"].check(trained(ib.data.correlated(4, p=0.01)), constant=7.0)
     assert verdict.verdict == "vacuous" and "s ≥ 1" in verdict.why
-    with pytest.raises(ValueError, match="c: "):
-        ib.claims["K-4.1.c"].check(trained(), c=-1.0)
+    with pytest.raises(ValueError, match="^constant: "):
+        ib.claims["K-4.1.c"].check(trained(), constant=-1.0)
 
 
 @pytest.mark.parametrize("steps, short", [(99, True), (101, False)])
@@ -494,7 +495,7 @@ def test_relu_balance_wants_two_fifths_of_the_neurons_for_every_p():
     shares = {}
     for seed in range(12):
         run = trained(data, ib.relu(), m=20, seed=seed, step_size=6.0)
-        share = float(clocks.active_shares(run.initial, data).min())
+        share = float(active_shares(run.initial, data).min())
         names = [h.name for h in ib.claims["K-5.5"].check(run).hypotheses if not bool(h.holds.all())]
         shares[share] = "active" not in names
         assert ib.claims["S-8"].check(run).verdict == "holds"  # one active neuron a sample is enough there

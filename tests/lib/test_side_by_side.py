@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 import implicit_bias as ib
 from implicit_bias.claims import side_by_side as sb
+from implicit_bias.claims.long_runs import ordered
+from implicit_bias.claims.whole_layer import whole_rank
 
 GAMMA = 0.3
 LEAKS = torch.tensor([0.2, 0.7], dtype=torch.float64)
@@ -68,8 +70,8 @@ def test_displayed_form_of_the_rank():
 @pytest.mark.parametrize("gamma", [0.05, 0.5, 1.0])
 def test_leaky_limit_is_the_kkt_point_at_p_0(gamma):
     point = ib.kkt_point(ib.data.orthogonal(8, norms=3.0), 4, 4, gamma)
-    assert float(sb.leaky_limit(gamma)) == pytest.approx(float(ib.stable_rank(point.weights)), rel=1e-12)
-    assert float(sb.leaky_limit(gamma)) == pytest.approx(2 * (1 + gamma**2) / (1 + gamma) ** 2, rel=1e-12)
+    assert float(whole_rank(gamma)) == pytest.approx(float(ib.stable_rank(point.weights)), rel=1e-12)
+    assert float(whole_rank(gamma)) == pytest.approx(2 * (1 + gamma**2) / (1 + gamma) ** 2, rel=1e-12)
 
 
 def test_relu_limits_are_those_of_many_random_halves():
@@ -110,7 +112,7 @@ def test_angles_against_the_svd_with_and_without_a_frozen_part(data, run):
 
 def test_remainder_freezes_and_the_angle_to_the_mean_obeys_its_bound(data, run):
     nets = ib.measures.networks(run)
-    late = sb.ordered(nets, data)
+    late = ordered(nets, data)
     first = int(late.int().argmax())
     assert bool(late[first:].all()) and first < len(run) - 10
     rest = sb.class_means(nets)[1][first:]
@@ -131,8 +133,8 @@ def test_ordered_literally(data):
         for w, a in zip(exact.weights, exact.a)
         for x, y in zip(data.x, data.y)
     )
-    assert bool(sb.ordered(exact, data)) and literal
-    assert not bool(sb.ordered(ib.TwoLayer(-exact.weights, exact.a, exact.activation), data))
+    assert bool(ordered(exact, data)) and literal
+    assert not bool(ordered(ib.TwoLayer(-exact.weights, exact.a, exact.activation), data))
 
 
 def test_steps_of_a_flow_count_on(data, run):
@@ -143,10 +145,10 @@ def test_steps_of_a_flow_count_on(data, run):
 
 
 def test_clocks_end_exactly():
-    grid = sb.clocks(7.0, 300.0, 9)
+    grid = sb.clock_grid(7.0, 300.0, 9)
     assert grid[-1] == 300.0 and len(grid) == 9 and grid == sorted(grid)
     with pytest.raises(ValueError, match="start, until, count"):
-        sb.clocks(3.0, 2.0, 5)
+        sb.clock_grid(3.0, 2.0, 5)
 
 
 def test_starts_are_those_drawn_one_by_one():

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import implicit_bias as ib
+from implicit_bias.claims import draws, loss_ratio, low_rank, low_rank_instances, pl_tools
 from implicit_bias.claims import gradient_conditions as conditions
-from implicit_bias.claims import loss_ratio, low_rank, low_rank_instances, pl_tools
 from implicit_bias.claims import loss_ratio_search as search
 from implicit_bias.claims import loss_ratio_tools as tools
 from implicit_bias.claims.loss_ratio_instances import run_uneven
@@ -54,12 +54,12 @@ def test_law_of_the_start_by_hand(told):
 
 
 @pytest.mark.parametrize(
-    "count, delta, excused",
+    "count, delta, wanted",
     [(100, 0.1, 22), (100, 0.01, 5), (10, 0.5, 9), (1, 0.9, 0), (400, 0.01, 12)],
 )
-def test_draws_that_may_fail(count, delta, excused):
+def test_draws_that_may_fail(count, delta, wanted):
     """δ of them and four standard deviations, but never all."""
-    assert tools.excused(count, delta) == excused
+    assert draws.excused(count, delta) == wanted
 
 
 # -- E.5 to E.7 --------------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ def test_the_smallest_constant_of_the_rate():
 def test_growth_is_read_between_its_limits(power, end, true):
     loss = torch.logspace(-0.5, math.log10(end), 60, dtype=f64)
     way = (-torch.log(torch.expm1(loss))).clamp_min(1e-3) ** power
-    finding, unsettled = low_rank._growth(way, loss)
+    finding, unsettled = low_rank._follows_margin(way, loss)
     assert (finding.conclusion == "holds") is true and bool(unsettled) is not true
     assert finding.constants["power"] == pytest.approx(power)
     if true:
@@ -317,7 +317,7 @@ def test_growth_is_read_between_its_limits(power, end, true):
 @pytest.mark.parametrize("end, seen", [(0.101, False), (0.098, True)])
 def test_growth_is_looked_at_below_a_loss_of_a_tenth(end, seen):
     loss = torch.cat([torch.linspace(0.69, 0.11, 20), torch.linspace(end, end - 0.005, 3)]).double()
-    finding, unsettled = low_rank._growth(loss**-1, loss)
+    finding, unsettled = low_rank._follows_margin(loss**-1, loss)
     assert ("power" in finding.constants) is seen and unsettled
     if not seen:
         assert "not become small" in unsettled
@@ -325,7 +325,7 @@ def test_growth_is_looked_at_below_a_loss_of_a_tenth(end, seen):
 
 def test_two_records_of_small_loss_are_too_few():
     loss = torch.tensor([0.5, 0.04, 0.03], dtype=f64)
-    finding, unsettled = low_rank._growth(loss**-1, loss)
+    finding, unsettled = low_rank._follows_margin(loss**-1, loss)
     assert finding.slack == 0 and "not become small" in unsettled
 
 

@@ -62,7 +62,7 @@ def told(id, *arguments, **named):
     try:
         return ib.claims[id].check(*arguments, **named).verdict
     except (ValueError, TypeError) as error:
-        assert str(error).split(":")[0] in ("trajectory", "net", "other", "data", "gamma", "c"), (
+        assert str(error).split(":")[0] in ("run", "net", "other", "data", "gamma", "c"), (
             error
         )
         return "refused"
@@ -93,7 +93,7 @@ def test_positive_controls_are_tight_enough_to_fail():
 
 def test_the_twins_do_not_grow():
     """One sample with both labels: the negative control of F-4.2.1, F-4.2.2, whose limits are false there."""
-    run = low_rank_instances.twins()[0]
+    run = low_rank_instances.both_labels()[0]
     assert float(run.log_loss.min()) >= math.log(math.log(2)) - 1e-12
     assert float((run.final.weights - run.initial.weights).norm()) < 1e-5
     bound = ib.claims["F-4.2.1"].check(run).slack * float(run.log_loss[-1].exp())
@@ -107,10 +107,10 @@ def test_the_twins_do_not_grow():
 @pytest.mark.parametrize("record", [[0], [7]])
 def test_one_record_is_refused(id, record, rejects):
     run = ib.gradient_descent(usual().initial, usual().data, usual().step_size, 7, record=record)
-    with rejects("trajectory"):
+    with rejects("run"):
         ib.claims[id].check(run)
     unmoved = ib.gradient_descent(usual().initial, usual().data, 1e-3, 0)
-    with rejects("trajectory"):
+    with rejects("run"):
         ib.claims[id].check(unmoved)
 
 
@@ -164,7 +164,7 @@ TAMPERED = {
 @pytest.mark.parametrize("id", RUNS)
 def test_a_run_that_is_not_what_it_says_is_refused(id, change, rejects):
     run = TAMPERED[change](loss_ratio_instances.run_uneven()[0])
-    with rejects("trajectory"):
+    with rejects("run"):
         ib.claims[id].check(run)
 
 
@@ -172,7 +172,7 @@ def test_a_run_that_is_not_what_it_says_is_refused(id, change, rejects):
 def test_other_rules_are_refused(id, rejects):
     data, net = usual().data, usual().initial
     for run in (ib.sgd(net, data, 1e-3, 30, 1, record=range(31)), ib.gradient_flow(net, data, 1.0)):
-        with rejects("trajectory", f"one of {run.rule}"):
+        with rejects("run", f"one of {run.rule}"):
             ib.claims[id].check(run)
 
 

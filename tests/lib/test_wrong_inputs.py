@@ -71,7 +71,7 @@ LEGAL = {
     },
 }
 REASONS = {(id, kind): why for kind, table in LEGAL.items() for why, ids in table.items() for id in ids.split()}
-NAMES = {"run", "flow", "trajectory", "data", "data.n", "net", "initial", "other", "gamma", "c", "m"}
+NAMES = {"run", "flow", "data", "data.n", "net", "initial", "other", "gamma", "c", "m"}
 
 
 def outcome(id, arguments):

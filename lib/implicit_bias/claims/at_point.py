@@ -24,9 +24,9 @@ from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..network import TwoLayer
 from ..residual import KKTResidual, kkt_residual
-from .common import _fact, leak_of, setting_of_F
+from .common import has_layer_of_F, leak_of, setting_of_F, yes_or_no
 
-__all__ = ["COARSEST", "KKT_TOLERANCE", "NEARLY_KKT", "AtPoint"]
+__all__ = ["COARSEST_JUDGED", "KKT_TOLERANCE", "NEARLY_KKT", "AtPoint"]
 
 KKT_TOLERANCE = 1e-8
 """Up to this residual a network counts as a KKT point."""
@@ -34,10 +34,10 @@ KKT_TOLERANCE = 1e-8
 NEARLY_KKT = 0.1
 """Between the two a trained network is on its way: verdicts are ``undecided``."""
 
-COARSEST = 1e-2
+COARSEST_JUDGED = 1e-2
 """No conclusion is judged at a coarser resolution than this."""
 
-ROUNDING = 1e-16
+RESIDUAL_ROUNDING = 1e-16
 """No residual is known better than this, relatively."""
 
 FITTED = 1e-12
@@ -45,7 +45,7 @@ FITTED = 1e-12
 
 
 def _power_of_two(size: Tensor) -> Tensor:
-    """The power of two next to each positive size, 1 for 0: scaling by it is exact."""
+    """The power of two next to each positive size, 1 for 0, whose inverse is a number too: scaling by it is exact."""
     return torch.where(size > 0, 2.0 ** size.clamp_min(1e-300).log2().round(), torch.ones_like(size))
 
 
@@ -58,13 +58,13 @@ def _unit_scale(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Dataset]:
     return net.scaled(1 / size), replace(data, x=data.x / unit[..., None, None])
 
 
-def _unit_outputs(net: TwoLayer) -> TwoLayer:
+def _with_unit_outputs(net: TwoLayer) -> TwoLayer:
     """The same function with ``a_j = ±1/√m`` exactly, where the second layer counts as that: rows
     take up the rest.
     """
-    unit = net.a.abs().double() * math.sqrt(net.m)
-    if not (net.activation.homogeneous and bool(((unit - 1).abs() < 1e-6).all())):
+    if not (net.activation.homogeneous and has_layer_of_F(net)):
         return net
+    unit = net.a.abs().double() * math.sqrt(net.m)
     weights = net.weights.double() * unit.unsqueeze(-1)
     frozen = net.frozen_gram
     if frozen is not None:
@@ -85,7 +85,7 @@ class AtPoint:
     @classmethod
     def of(cls, net: TwoLayer, data: Dataset) -> AtPoint:
         """Rescale ``net`` and measure it."""
-        net, data = _unit_scale(_unit_outputs(net), data)
+        net, data = _unit_scale(_with_unit_outputs(net), data)
         residual = kkt_residual(net, data)
         return cls(net.scaled(residual.scale), data, residual)
 
@@ -120,17 +120,17 @@ class AtPoint:
     @property
     def rows(self) -> float:
         """The resolution of rows, relative to the largest row."""
-        return min(self._per_row * KKT_TOLERANCE, COARSEST)
+        return min(self._per_row * KKT_TOLERANCE, COARSEST_JUDGED)
 
     @property
     def outputs(self) -> float:
         """The resolution of margins and of other outputs at samples, at smallest margin 1."""
-        return min(self._per_margin * KKT_TOLERANCE, COARSEST)
+        return min(self._per_margin * KKT_TOLERANCE, COARSEST_JUDGED)
 
     @property
     def multipliers(self) -> float:
         """The resolution of multipliers, relative to each."""
-        return min(self._per_multiplier * KKT_TOLERANCE, COARSEST)
+        return min(self._per_multiplier * KKT_TOLERANCE, COARSEST_JUDGED)
 
     def hypotheses(self) -> tuple[Hypothesis, ...]:
         """F's setting, all samples fitted, and that the network is a KKT point (or on its way to one)."""
@@ -147,7 +147,7 @@ class AtPoint:
         """Without a positive margin at every sample, no multiple of W is feasible."""
         size = self.net.a.norm(dim=-1) * self.net.frobenius()
         size = size.unsqueeze(-1) * self.data.norms
-        return _fact("feasible", "y_i f(x_i; W) > 0 for every i", self.margins > FITTED * size)
+        return yes_or_no("feasible", "y_i f(x_i; W) > 0 for every i", self.margins > FITTED * size)
 
     def unsettled(self) -> str:
         """A sentence when the network is near a KKT point but not at one, else nothing."""
@@ -155,7 +155,7 @@ class AtPoint:
         if worst > KKT_TOLERANCE or math.isnan(worst):
             return f"W is only near a KKT point (residual {worst:.1e})."
         coarse = max(self._per_row, self._per_margin, self._per_multiplier)
-        worst = max(worst, ROUNDING)
-        if coarse * worst > COARSEST:
+        worst = max(worst, RESIDUAL_ROUNDING)
+        if coarse * worst > COARSEST_JUDGED:
             return f"A residual of {worst:.1e} leaves these numbers open by {coarse * worst:.1e}."
         return ""

@@ -16,20 +16,12 @@ from torch import Tensor
 from .. import data as samples
 from ..data import Dataset
 from ..dynamics import gradient_descent, log_spaced
-from ..hypotheses import _make
+from ..hypotheses import inequality
+from ..measures import own_class
 from ..network import Activation, TwoLayer, leaky_relu, relu
 from ..trajectory import Trajectory
-from .clocks import (
-    active_at_start,
-    active_shares,
-    coefficients,
-    conditions_of_K,
-    gains,
-    in_class,
-    largest_start,
-    least_ratio,
-    neuron_sums,
-)
+from .clocks import coefficients_after_start, conditions_of_K, gains, least_ratio, neuron_sums
+from .common import active_at_start, active_shares, largest_start
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -79,7 +71,7 @@ def growth_bounds(run: Trajectory) -> tuple[Tensor, Tensor]:
 
     As (B.31)-(B.34) derive them, with ``c₄ = c₅ = ½`` and ``c₆ = 3/2``, the values that end the proof.
     """
-    step, _ = coefficients(run)
+    step, _ = coefficients_after_start(run)
     h, beta = gains(run), largest_start(run.initial, run.data).unsqueeze(-1)
     gamma = torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64).unsqueeze(-1)
     t = step.double().reshape(-1, *(1,) * h.ndim)
@@ -98,7 +90,7 @@ def balance_along(run: Trajectory, which: str) -> tuple[Tensor, Tensor]:
     ``which`` is ``"sums"`` (of ``Σ_r|ρ_{j,r,i}|`` over j and i, K-5.4), ``"neurons"`` (of single ``|ρ_{j,r,i}|``,
     K-B.4) or ``"active"`` (smallest over ``j = y_i, r ∈ S_i(0)`` only, K-5.5).
     """
-    step, rho = coefficients(run)
+    step, rho = coefficients_after_start(run)
     if which == "sums":
         sums = neuron_sums(run.initial, rho)
         return step, least_ratio(sums, sums)
@@ -111,8 +103,8 @@ def balance_along(run: Trajectory, which: str) -> tuple[Tensor, Tensor]:
 
 def own_class_means(run: Trajectory) -> Tensor:
     """``(1/m)Σ_r|ρ_{j,r,i}|`` (T, ..., 2, n) after step 0, the sample's own class first."""
-    _, rho = coefficients(run)
-    own = in_class(run.initial, run.data)
+    _, rho = coefficients_after_start(run)
+    own = own_class(run.initial, run.data)
     sizes = rho.abs() / run.initial.m_pos
     return torch.stack([(sizes * own).sum(-2), (sizes * ~own).sum(-2)], dim=-2)
 
@@ -269,12 +261,12 @@ def balance_relu(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdic
     """
     finding, unsettled = _constant(run, "active", 0, relu_constant(run))
     shares = active_shares(run.initial, run.data).amin(-1)
-    active = _make("active", "|S_i(0)| ≥ 0.4 m", shares, 0.4 * (1 - 1e-12))
+    active = inequality("active", "|S_i(0)| ≥ 0.4 m", shares, 0.4 * (1 - 1e-12))
     return decide("K-5.5", finding, (*conditions_of_K(run, None, C, delta, relu=True), active), unsettled=unsettled)
 
 
 @cache
-def _opposed() -> tuple[Trajectory]:
+def _nearly_coincide() -> tuple[Trajectory]:
     """Two samples of opposite classes that nearly coincide: each must work ten times as hard for its margin."""
     data = samples.correlated(2, p=0.9, signs="oppose")
     start = TwoLayer.init(data, 8, 8, leaky_relu(0.5), 1e-3, "1/m", seed=1)
@@ -288,16 +280,16 @@ def _opposed() -> tuple[Trajectory]:
     "K, Lemma B.3",
     chapter=CHAPTER,
     positive=_leaky_within,
-    negative=_opposed,
+    negative=_nearly_coincide,
 )
-def growth(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
+def coefficients_grow(run: Trajectory, C: float = 1.0, delta: float = 0.01) -> Verdict:
     """K-B.3 on a run of descent, or a batch: the four bounds of the lemma (:func:`growth_bounds`) from T on, and the
     constants measured, as multiples of ``log(1 + h_i t)``. Seen once the run has come to 10 T.
     """
     hypotheses = conditions_of_K(run, None, C, delta)
     if not hypotheses[0].holds.all():
         return decide("K-B.3", Finding(math.nan, "the bounds divide by γ, which is 0 here."), hypotheses)
-    (step, _), h = coefficients(run), gains(run)
+    (step, _), h = coefficients_after_start(run), gains(run)
     means = own_class_means(run)
     below, above = growth_bounds(run)
     clock = step.double().reshape(-1, *(1,) * h.ndim) * h

@@ -13,18 +13,18 @@ from .. import data as samples
 from ..network import leaky_relu
 from ..trajectory import Trajectory
 from .balance import CHAPTER, balance_along, descent, too_short
-from .clocks import ceiling, clocks
+from .clocks import ceiling, clocks_of
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
 __all__ = ["balance_exponent"]
 
-ROUNDING = 1e-9
+RATIO_ROUNDING = 1e-9
 """A linear network from a zero start meets the floor with equality."""
 
 
 @cache
-def _leaning() -> tuple[Trajectory]:
+def _several_leaks() -> tuple[Trajectory]:
     """Slopes from 0.2 to 0.8 as one batch, lengths from 1 to 1.5; p is what the theorem allows the smallest slope."""
     gamma = torch.tensor([0.2, 0.4, 0.6, 0.8], dtype=torch.float64)
     data = samples.correlated(4, p=0.0105, signs="oppose", norms=[1, 1.2, 1.3, 1.5])
@@ -32,7 +32,7 @@ def _leaning() -> tuple[Trajectory]:
 
 
 @cache
-def _carried() -> tuple[Trajectory]:
+def _fitted_by_others() -> tuple[Trajectory]:
     """One sample leans on all others, of its class and of the other, so that it is fitted without pulling itself."""
     n, lean = 17, 0.24
     agreement = torch.eye(n, dtype=torch.float64)
@@ -52,8 +52,8 @@ def _carried() -> tuple[Trajectory]:
     " empty, 1/D = min(min|S_i(0)|/max|S_i(0)|, e^{-2β}/R²).",
     "found here; proof in the chapter",
     chapter=CHAPTER,
-    positive=_leaning,
-    negative=_carried,
+    positive=_several_leaks,
+    negative=_fitted_by_others,
     status="proved here",
 )
 def balance_exponent(run: Trajectory) -> Verdict:
@@ -63,24 +63,25 @@ def balance_exponent(run: Trajectory) -> Verdict:
     ``constants``: the ``least`` ratio of the tightest run, its ``floor`` and ``ceiling``, and the largest least ratio
     in units of the sharp value γ/R² (``sharp``); for a batch of at least three slopes the fitted ``exponent`` of γ.
     """
-    ours, net = clocks(run), run.initial
-    relu_run = any(h.name == "active" for h in ours.hypotheses)
-    step, ratio = balance_along(run, "active" if relu_run else "neurons")
+    ours, net = clocks_of(run), run.initial
+    step, ratio = balance_along(run, ours.which)
     least = ratio.amin(0)
     floor, top = (value.expand(least.shape) for value in (ours.floor, ceiling(run, ours, step)))
-    between = torch.minimum(least / floor, top / least) + ROUNDING
+    between = torch.minimum(least / floor, top / least) + RATIO_ROUNDING
     slack, place = worst_of(between, "run")
     k = int(between.flatten().argmin())
     named = {"least": least, "floor": floor, "ceiling": top}
     numbers = {name: float(value.flatten()[k]) for name, value in named.items()}
-    gamma = torch.ones((), dtype=torch.float64) if relu_run else torch.as_tensor(net.activation.gamma).double()
+    leak = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
+    gamma = torch.ones((), dtype=torch.float64) if ours.which == "active" else leak
     numbers["sharp"] = float((least * run.data.R.double() ** 2 / gamma).max())
-    why = "the least ratio over the run is {least:.4f}, between {floor:.4f} and {ceiling:.4f}".format(**numbers)
+    lies = "not between" if slack < 1 else "between"
+    low, high = numbers["floor"], numbers["ceiling"]
+    seen = f"the least ratio over the run is {numbers['least']:.4f}, {lies} {low:.4f} and {high:.4f}"
+    power = ""
     if gamma.numel() >= 3 and gamma.shape == least.shape:
         x, y = gamma.log() - gamma.log().mean(), least.log()
         numbers["exponent"] = float((x * (y - y.mean())).sum() / (x * x).sum())
-        why = f"{why}; over the slopes it goes like γ^{numbers['exponent']:.2f}"
-    if slack < 1:
-        why = why.replace("between", "not between")
-    finding = Finding(slack if slack < math.inf else math.nan, f"{why}.", place, numbers)
+        power = f"; over the slopes it goes like γ^{numbers['exponent']:.2f}"
+    finding = Finding(slack if slack < math.inf else math.nan, f"{seen}{power}.", place, numbers)
     return decide("S-8", finding, ours.hypotheses, unsettled=too_short(run) if slack >= 1 else "")

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from .._checks import fail, positive
 from ..data import Dataset
-from ..hypotheses import H_K4_1, H_K4_3, Hypothesis, _make
+from ..hypotheses import H_K4_1, H_K4_3, Hypothesis, inequality
 from ..losses import LOGISTIC, Loss
 from ..measures import rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact, logistic
+from .common import active_shares, has_layer_of_K, largest_start, logistic, rms_scale, yes_or_no
 from .kkt_items import leak_of
 
 if TYPE_CHECKING:
@@ -29,20 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Clocks",
-    "active_at_start",
-    "active_shares",
     "ceiling",
-    "clocks",
-    "coefficients",
+    "clocks_of",
+    "coefficients_after_start",
     "conditions_of_K",
     "gains",
-    "in_class",
-    "largest_start",
     "leaky_clocks",
     "least_ratio",
     "neuron_sums",
     "relu_clocks",
-    "rms_scale",
     "setting_of_K",
 ]
 
@@ -63,11 +58,9 @@ def setting_of_K(net: TwoLayer, loss: Loss, *, relu: bool | None = None) -> tupl
         False: ("leaky ReLU with γ in (0, 1]", bool((gamma > 0).all())),
     }
     name, right = kind[relu]
-    even = net.m_pos == net.m_neg
-    unit = even and bool(((net.a.abs() * net.m_pos - 1).abs() < 1e-6).all())
     return (
-        _fact("activation", name, right and net.activation.homogeneous),
-        _fact("second layer", "a_j = ±1/m, m neurons of each sign", unit),
+        yes_or_no("activation", name, right and net.activation.homogeneous),
+        yes_or_no("second layer", "a_j = ±1/m, m neurons of each sign", has_layer_of_K(net)),
         logistic(loss),
     )
 
@@ -91,7 +84,7 @@ def conditions_of_K(
         _is_scale(scale, size, net.m * data.ambient_dim)
         size = torch.as_tensor(scale, dtype=torch.float64)
     step = torch.as_tensor(1e-300 if run.step_size is None else run.step_size, dtype=torch.float64)
-    setting = (*setting_of_K(net, run.loss, relu=relu), _fact("start", "σ₀ > 0", bool((size > 0).all())))
+    setting = (*setting_of_K(net, run.loss, relu=relu), yes_or_no("start", "σ₀ > 0", bool((size > 0).all())))
     m = max(net.m_pos, 1)
     if relu:
         return (*setting, H_K4_3(data, m, step, size, C, delta))
@@ -104,21 +97,6 @@ def _is_scale(scale: float, size: Tensor, entries: int) -> None:
         fail("scale", f"the size of W(0), whose entries have root mean square {float(size.max()):.4g}", scale)
 
 
-def in_class(net: TwoLayer, data: Dataset) -> Tensor:
-    """Whether neuron and sample have the same sign, ``j = y_i`` (..., 2m, n)."""
-    return net.positive.unsqueeze(-1) == data.positive.unsqueeze(-2)
-
-
-def active_at_start(net: TwoLayer, data: Dataset) -> Tensor:
-    """``r ∈ S_i(0)`` (..., 2m, n): neurons of the sample's own class with ``⟨w_{y_i,r}(0), x_i⟩ ≥ 0``."""
-    return in_class(net, data) & (net.preactivations(data.x) >= 0)
-
-
-def active_shares(net: TwoLayer, data: Dataset) -> Tensor:
-    """``|S_i(0)|/m`` (..., n)."""
-    return active_at_start(net, data).sum(-2).double() / net.m_pos
-
-
 def gains(run: Trajectory) -> Tensor:
     """``h_i = η‖x_i‖²/(nm)`` (..., n), in the run's batch shape: the most a coefficient of sample i moves in a step."""
     if run.step is None:
@@ -128,20 +106,10 @@ def gains(run: Trajectory) -> Tensor:
     return h.expand(*run.log_loss.shape[1:], run.data.n)
 
 
-def largest_start(net: TwoLayer, data: Dataset) -> Tensor:
-    """``β = max |⟨w_j(0), x_i⟩|`` (...)."""
-    return net.preactivations(data.x).abs().amax((-2, -1)).double()
-
-
-def rms_scale(net: TwoLayer, data: Dataset) -> Tensor:
-    """The root mean square (...) of the entries of W, in all ``ambient_dim`` dimensions: it stands for σ₀."""
-    return (net.frobenius() / math.sqrt(net.m * data.ambient_dim)).double()
-
-
 # -- coefficients along a run ----------------------------------------------------------------------------------------
 
 
-def coefficients(run: Trajectory) -> tuple[Tensor, Tensor]:
+def coefficients_after_start(run: Trajectory) -> tuple[Tensor, Tensor]:
     """Steps (T,) after the first and ``ρ`` (T, ..., 2m, n) there; refuses a run with none recorded."""
     if run.step is None:
         fail("run", "a run of gradient_descent", "one of gradient_flow, which has no steps")
@@ -173,7 +141,7 @@ class Clocks:
     ``B_i ≥ balance · B_{i'}`` and ``|ρ_ji| ≥ floor · |ρ_j'i'|`` at every time, for the coefficients it speaks of (all
     of them; for ReLU those with ``r ∈ S_i(0)``). ``e^{±E}`` bounds what the start and the steps do to a loss gradient,
     ``δ B_i`` what the other samples do to a preactivation, and ``slow B_i``, ``fast B_i`` the margin, up to E. Each
-    (...).
+    (...). ``which`` names those coefficients as :func:`~.balance.balance_along` does: ``"neurons"`` or ``"active"``.
     """
 
     E: Tensor
@@ -184,9 +152,10 @@ class Clocks:
     balance: Tensor
     floor: Tensor
     hypotheses: tuple[Hypothesis, ...]
+    which: str
 
 
-def clocks(run: Trajectory) -> Clocks:
+def clocks_of(run: Trajectory) -> Clocks:
     """The constants of S-8 for a run of descent, leaky ReLU or ReLU."""
     relu = bool((torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64) == 0).all())
     form = relu_clocks if relu else leaky_clocks
@@ -210,10 +179,10 @@ def leaky_clocks(net: TwoLayer, data: Dataset, h: Tensor, loss: Loss = LOGISTIC)
     allowed = 2 * torch.minimum(delta, gamma / 2)
     slow, fast = k - allowed, k + allowed
     balance = torch.minimum(slow / fast, short)
-    lean = _make("lean", "2(n-1) p D ≤ γ R_min²", gamma.expand_as(delta), 2 * delta)
-    step = _make("step", "η R_max² ≤ nm", 1.0, h)
+    lean = inequality("lean", "2(n-1) p D ≤ γ R_min²", gamma.expand_as(delta), 2 * delta)
+    step = inequality("step", "η R_max² ≤ nm", 1.0, h)
     setting = setting_of_K(net, loss, relu=False)
-    return Clocks(E, D, delta, slow, fast, balance, gamma * balance, (*setting, lean, step))
+    return Clocks(E, D, delta, slow, fast, balance, gamma * balance, (*setting, lean, step), "neurons")
 
 
 def relu_clocks(net: TwoLayer, data: Dataset, h: Tensor, loss: Loss = LOGISTIC) -> Clocks:
@@ -228,13 +197,13 @@ def relu_clocks(net: TwoLayer, data: Dataset, h: Tensor, loss: Loss = LOGISTIC) 
     slow = torch.where(delta > 0, low - (1 + low) * allowed, low)
     fast = torch.where(delta > 0, 1 + allowed, high)
     balance = torch.minimum(slow / fast, short).clamp_min(0)
-    lean = _make("lean", "10(n-1) p D ≤ R_min²", torch.ones_like(delta), 10 * delta)
+    lean = inequality("lean", "10(n-1) p D ≤ R_min²", torch.ones_like(delta), 10 * delta)
     # With p = 0 one active neuron a sample is enough: nothing in the proof takes a share of m then.
     need = torch.where(delta > 0, 0.4 * net.m_pos, torch.ones_like(delta)) / net.m_pos * (1 - 1e-12)
-    active = _make("active", "|S_i(0)| ≥ 0.4 m (≥ 1 if p = 0)", low, need)
-    step = _make("step", "η R_max² ≤ 3.6 nm", 3.6, h)
+    active = inequality("active", "|S_i(0)| ≥ 0.4 m (≥ 1 if p = 0)", low, need)
+    step = inequality("step", "η R_max² ≤ 3.6 nm", 3.6, h)
     setting = setting_of_K(net, loss, relu=True)
-    return Clocks(E, D, delta, slow, fast, balance, balance, (*setting, lean, active, step))
+    return Clocks(E, D, delta, slow, fast, balance, balance, (*setting, lean, active, step), "active")
 
 
 def ceiling(run: Trajectory, ours: Clocks, step: Tensor) -> Tensor:

@@ -9,28 +9,39 @@ from torch import Tensor
 
 from .. import losses
 from .._format import format_error
+from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..losses import EXPONENTIAL, LOGISTIC, Loss
+from ..measures import activation_pattern, own_class
 from ..network import TwoLayer
 from .verdict import Finding
 
 __all__ = [
-    "NEAR",
+    "LIMIT_SEEN",
+    "NO_LIMIT_REFUTED",
+    "active_at_start",
+    "active_shares",
     "fitted_rate",
+    "has_layer_of_F",
+    "has_layer_of_K",
     "has_leak",
     "is_leaky",
     "is_relu",
     "known_loss",
+    "largest_start",
     "leak_of",
     "limit",
     "logistic",
     "neurons",
+    "rms_scale",
+    "samples_orthogonal",
     "setting_of_F",
     "strictly_positive",
+    "yes_or_no",
 ]
 
 
-def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
+def yes_or_no(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
     """A yes-or-no hypothesis: slack ∞ or 0."""
     value = torch.as_tensor(true).double().min()
     return Hypothesis(name, statement, value, torch.zeros_like(value))
@@ -38,13 +49,13 @@ def _fact(name: str, statement: str, true: bool | Tensor) -> Hypothesis:
 
 def logistic(loss: Loss) -> Hypothesis:
     """That a loss is the logistic one, whatever it calls itself."""
-    return _fact("loss", "the loss is logistic", loss == LOGISTIC)
+    return yes_or_no("loss", "the loss is logistic", loss == LOGISTIC)
 
 
 def known_loss(loss: str | Loss) -> Hypothesis:
     """That a loss is one of the two that the theorems are about."""
     known = losses.get(loss) in (LOGISTIC, EXPONENTIAL)
-    return _fact("loss", "the loss is logistic or exponential", known)
+    return yes_or_no("loss", "the loss is logistic or exponential", known)
 
 
 def strictly_positive(name: str, statement: str, value: Tensor) -> Hypothesis:
@@ -56,11 +67,10 @@ def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
     """F's network: leaky ReLU with γ in (0, 1), second layer ``±1/√m`` with both signs present."""
     gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
-    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
     both = bool((net.a > 0).any(-1).all() and (net.a < 0).any(-1).all())
     return (
-        _fact("activation", "leaky ReLU with γ in (0, 1)", leaky),
-        _fact("second layer", "a_j = ±1/√m, both signs present", unit and both),
+        yes_or_no("activation", "leaky ReLU with γ in (0, 1)", leaky),
+        yes_or_no("second layer", "a_j = ±1/√m, both signs present", has_layer_of_F(net) and both),
     )
 
 
@@ -83,6 +93,50 @@ def is_relu(net: TwoLayer) -> bool:
 def leak_of(net: TwoLayer) -> float | Tensor:
     """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
     return net.activation.gamma if has_leak(net) else 1.0
+
+
+def has_layer_of_F(net: TwoLayer) -> bool:
+    """Whether ``a_j = ±1/√m``, to rounding."""
+    size = net.a.abs().double() * math.sqrt(net.m)
+    return bool(((size - 1).abs() < 1e-6).all())
+
+
+def has_layer_of_K(net: TwoLayer) -> bool:
+    """Whether ``a_j = ±1/m`` with m neurons of each sign, to rounding."""
+    if net.m_pos != net.m_neg:
+        return False
+    size = net.a.abs().double() * net.m_pos
+    return bool(((size - 1).abs() < 1e-6).all())
+
+
+def active_at_start(initial: TwoLayer, data: Dataset) -> Tensor:
+    """``r ∈ S_i(0)`` (..., m, n): neurons of the sample's own class with ``⟨w_j(0), x_i⟩ ≥ 0``."""
+    return own_class(initial, data) & activation_pattern(initial, data)
+
+
+def active_shares(initial: TwoLayer, data: Dataset) -> Tensor:
+    """The share (..., n) of the neurons of its own class that each sample finds active: ``|S_i(0)|/m`` in K's network,
+    m neurons of each sign.
+    """
+    own = own_class(initial, data).sum(-2)
+    return active_at_start(initial, data).sum(-2).double() / own
+
+
+def largest_start(initial: TwoLayer, data: Dataset) -> Tensor:
+    """``β = max |⟨w_j(0), x_i⟩|`` (...), of the draw itself; K-A.1 bounds it with probability 1 - δ."""
+    return initial.preactivations(data.x).abs().amax((-2, -1)).double()
+
+
+def rms_scale(net: TwoLayer, data: Dataset) -> Tensor:
+    """The root mean square (...) of the entries of W, in all ``ambient_dim`` dimensions: of a Gaussian start it stands
+    for its standard deviation, F's ω and K's σ₀.
+    """
+    return net.frobenius().double() / math.sqrt(net.m * data.ambient_dim)
+
+
+def samples_orthogonal(data: Dataset) -> bool:
+    """Whether ``p = 0``, to rounding, in every data set of a batch."""
+    return bool((data.p <= 1e-12 * data.R_min**2).all())
 
 
 def neurons(net: TwoLayer) -> tuple[Tensor, Tensor]:
@@ -113,15 +167,18 @@ def fitted_rate(clock: Tensor, error: Tensor) -> float:
     return float(-(x * (y - y.mean())).sum() / (x * x).sum())
 
 
-NEAR = 0.05
+NO_LIMIT_REFUTED = "A finite run refutes no limit:"
+"""Why a limit that was not seen is left undecided."""
+
+LIMIT_SEEN = 0.05
 """A limit counts as seen only once its error is below this."""
 
 
 def limit(
     clock: Tensor, error: Tensor, what: str, clock_name: str, law: float, floor: float = 1e-9
 ) -> tuple[Finding, str]:
-    """Read ``error → 0`` off a finite run: seen when the error is below :data:`NEAR`, and its fitted power of the clock
-    is at least half the expected ``law``.
+    """Read ``error → 0`` off a finite run: seen when the error is below :data:`LIMIT_SEEN`, and its fitted power of
+    the clock is at least half the expected ``law``.
 
     Returns the finding and, unless the limit was seen, a sentence that makes the verdict undecided: no finite run
     refutes a limit. Errors at the ``floor`` have arrived. With too few records to fit, the slack is NaN.
@@ -139,15 +196,15 @@ def limit(
     trend = "with too few records to fit a rate" if math.isnan(rate) else trend
     seen = f"{what} is {last:.2e} at {clock_name} = {float(clock[-1]):g}, {trend}"
     # The fall is judged by its power, and what is left by its size.
-    slack = min(max(0.0, rate) / (law / 2), NEAR / last) if rate == rate else math.nan
+    slack = min(max(0.0, rate) / (law / 2), LIMIT_SEEN / last) if rate == rate else math.nan
     finding = Finding(
         slack, f"{seen} (expected: {clock_name}^-{law:g}).", f"{clock_name} = {float(clock[-1]):g}", constants
     )
-    return finding, _open(finding, clock_name)
+    return finding, _why_unseen(finding, clock_name)
 
 
-def _open(finding: Finding, clock_name: str) -> str:
+def _why_unseen(finding: Finding, clock_name: str) -> str:
     """Why a limit that was not seen is not refuted either."""
     if math.isnan(finding.slack):
         return f"Too few records in the last decade of {clock_name} to fit a rate."
-    return "" if finding.true else "A finite run refutes no limit:"
+    return "" if finding.true else NO_LIMIT_REFUTED

@@ -11,34 +11,26 @@ from torch import Tensor
 
 from .. import data as samples
 from .._checks import fail
+from .._format import format_error
 from ..data import Dataset
 from ..dynamics import gradient_descent
-from ..measures import networks, rho_along
+from ..measures import independent, networks, own_class, rho_along
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
-from .clocks import gains, in_class, setting_of_K
-from .common import _fact
+from .clocks import gains, setting_of_K
+from .common import yes_or_no
 from .kkt_items import equality
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
-__all__ = ["increments", "independent", "rebuilt"]
+__all__ = ["increments", "rebuilt"]
 
 CHAPTER = "decomposition"
-TOLERANCE = 1e-9
+IDENTITY_TOLERANCE = 1e-9
 """Relative error that rounding may leave in an identity."""
 
 
 # -- K-5.1 -----------------------------------------------------------------------------------------------------------
-
-
-def independent(data: Dataset) -> bool:
-    """Whether the samples are linearly independent (every data set of a batch)."""
-    norms = data.norms.unsqueeze(-1)
-    if not bool((norms > 0).all()):
-        return False
-    directions = data.x / norms
-    return bool((torch.linalg.matrix_rank(directions @ directions.mT, hermitian=True) == data.n).all())
 
 
 def rebuilt(rho: Tensor, initial: TwoLayer, data: Dataset) -> Tensor:
@@ -69,7 +61,7 @@ def _trained() -> tuple[TwoLayer, TwoLayer, Dataset]:
     return gradient_descent(start, data, 0.01, 300, record=[300]).final, start, data
 
 
-def _twins() -> tuple[TwoLayer, TwoLayer, Dataset]:
+def _sample_twice() -> tuple[TwoLayer, TwoLayer, Dataset]:
     """A sample twice: its two coefficients can be shared out at will."""
     basis = samples.orthogonal(4)
     data = Dataset(basis.x[[0, 0, 1, 2, 3]], basis.y[[0, 0, 1, 2, 3]])
@@ -84,7 +76,7 @@ def _twins() -> tuple[TwoLayer, TwoLayer, Dataset]:
     "K, Definition 5.1",
     chapter=CHAPTER,
     positive=_trained,
-    negative=_twins,
+    negative=_sample_twice,
 )
 def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
     """K-5.1 for any two networks: whether ``W - W(0)`` is a combination of the samples, and in one way only.
@@ -95,19 +87,21 @@ def decomposition(net: TwoLayer, initial: TwoLayer, data: Dataset) -> Verdict:
     """
     if net.weights.shape[-2:] != initial.weights.shape[-2:]:
         fail("initial", f"weights of shape {tuple(net.weights.shape[-2:])}", tuple(initial.weights.shape[-2:]))
-    unique = _fact("independent", "the samples are linearly independent", independent(data))
+    unique = yes_or_no("independent", "the samples are linearly independent", independent(data))
     coefficients = _projected(net, initial, data)
     moved = (net.weights - initial.weights).flatten(-2).norm(dim=-1)
     missed = (net.weights - rebuilt(coefficients, initial, data)).flatten(-2).norm(dim=-1)
     missed = missed + _outside(net, initial)
     # Rounding in W itself, 1e-13 of its size, is no movement.
     error = missed / (moved + 1e-4 * net.weights.flatten(-2).norm(dim=-1)).clamp_min(1e-300)
-    finding = equality(error, "W - W(0) misses the span of the samples by {error} of its length.", "", TOLERANCE)
+    largest = float(error.max())
+    why = f"W - W(0) misses the span of the samples by {format_error(largest)} of its length."
+    finding = equality(largest, why, "", IDENTITY_TOLERANCE)
     if finding.true and not bool(unique.holds):
         numbers = {**finding.constants, "rank": float(torch.linalg.matrix_rank(data.x).min())}
         why = f"ρ is not unique: {data.n} samples span {numbers['rank']:.0f} dimensions."
         return decide("K-5.1", Finding(0.0, why, "", numbers), (unique,))
-    trained = _fact("trained", "W comes from W(0) by descent on these data", finding.true)
+    trained = yes_or_no("trained", "W comes from W(0) by descent on these data", finding.true)
     silent = "the samples span all dimensions." if data.n >= data.ambient_dim else ""
     silent = silent or ("nothing has moved." if not bool((moved > 0).any()) and finding.true else "")
     return decide("K-5.1", replace(finding, says_nothing=silent), (unique, trained))
@@ -135,7 +129,7 @@ def _told(rho: Tensor) -> float:
     return 1e-5 if rho.dtype == torch.float64 else 0.1
 
 
-def _setting(output: str) -> tuple[Trajectory]:
+def _recorded_run(output: str) -> tuple[Trajectory]:
     data = samples.gaussian(8, 20_000_000, seed=4)
     start = TwoLayer.init(data, 6, 6, leaky_relu(0.3), 1e-6, output, seed=5)
     return (gradient_descent(start, data, 1e-6, 400, record=range(401)),)
@@ -148,8 +142,8 @@ def _setting(output: str) -> tuple[Trajectory]:
     " j = y_i, ρ ≤ 0 and falling otherwise.",
     "K, Lemma 5.2",
     chapter=CHAPTER,
-    positive=cache(lambda: _setting("1/m")),
-    negative=cache(lambda: _setting("1/sqrt(m)")),
+    positive=cache(lambda: _recorded_run("1/m")),
+    negative=cache(lambda: _recorded_run("1/sqrt(m)")),
 )
 def update_rule(run: Trajectory) -> Verdict:
     """K-5.2 on a run of full-batch descent: every pair of consecutive records one step apart, with ρ solved from the
@@ -157,13 +151,13 @@ def update_rule(run: Trajectory) -> Verdict:
     """
     if run.step is None:
         fail("run", "a run of gradient_descent", "one of gradient_flow, which has no steps")
-    independent_data = _fact("independent", "the samples are linearly independent", independent(run.data))
+    independent_data = yes_or_no("independent", "the samples are linearly independent", independent(run.data))
     hypotheses = (*setting_of_K(run.initial, run.loss), independent_data)
     if not bool(independent_data.holds):
         return decide("K-5.2", Finding(math.nan, "ρ is not unique, so it has no update rule."), hypotheses)
     rho, pairs = rho_along(run), (run.step.diff() == 1).nonzero().flatten()
     size = rho.abs().amax().clamp_min(1e-300)
-    sign = torch.where(in_class(run.initial, run.data), 1.0, -1.0).double()
+    sign = torch.where(own_class(run.initial, run.data), 1.0, -1.0).double()
     wrong = torch.cat([(-sign * rho), (-sign * rho.diff(dim=0))]).amax() / size
     start = rho[0].abs().amax() / size if int(run.step[0]) == 0 else torch.zeros((), dtype=torch.float64)
     if not len(pairs):
@@ -172,9 +166,9 @@ def update_rule(run: Trajectory) -> Verdict:
         scale = rho[pairs + 1].abs().flatten(1).amax(-1).clamp_min(1e-300)
         off = (rho[pairs + 1] - rho[pairs] - increments(run)[pairs]).abs().flatten(1).amax(-1) / scale
         place = f"step {int(run.step[pairs[int(off.argmax())]])}"
-    error = torch.stack([off.amax(), wrong.clamp_min(0), start])
-    why = f"over {len(pairs)} steps, ρ and its update rule differ by {{error}}"
-    finding = equality(error, f"{why}, wrong signs included.", place, TOLERANCE)
+    error = float(torch.stack([off.amax(), wrong.clamp_min(0), start]).max())
+    differ = f"ρ and its update rule differ by {format_error(error)}, wrong signs included"
+    finding = equality(error, f"over {len(pairs)} steps, {differ}.", place, IDENTITY_TOLERANCE)
     unsettled = "" if len(pairs) else "No two records are one step apart."
-    unsettled = unsettled or ("" if finding.true or float(error.amax()) > _told(rho) else UNTOLD)
+    unsettled = unsettled or ("" if finding.true or error > _told(rho) else UNTOLD)
     return decide("K-5.2", finding, hypotheses, unsettled=unsettled)

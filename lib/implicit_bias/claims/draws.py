@@ -15,7 +15,7 @@ from torch import Tensor
 from ..hypotheses import Hypothesis
 from .verdict import Finding
 
-__all__ = ["ALPHA", "CHANCE", "Count", "follows_normal"]
+__all__ = ["ALPHA", "CHANCE", "Count", "excused", "follows_normal"]
 
 CHANCE = 1e-4
 """Breaks that are rarer than this under δ refute it."""
@@ -41,11 +41,11 @@ class Count:
         """Count the slacks (...) below 1."""
         slack = torch.atleast_1d(slack).flatten()
         count, worst = slack.numel(), slack.sort()
-        excused = min(math.floor(delta * count + 1e-9), count - 1)
+        aside = min(math.floor(delta * count + 1e-9), count - 1)
         broken = int((slack < 1).sum())
         return cls(
-            float(worst.values[excused]),
-            int(worst.indices[excused]),
+            float(worst.values[aside]),
+            int(worst.indices[aside]),
             count,
             broken,
             _at_least(broken, count, delta) <= CHANCE,
@@ -61,6 +61,13 @@ class Count:
         if self.slack >= 1 or self.refuted:
             return ""
         return f"{self.broken} of {self.draws} draws neither agree with δ nor refute it:"
+
+
+def excused(count: int, delta: float) -> int:
+    """How many of ``count`` draws may break a statement of probability 1-δ: four standard deviations above the
+    mean.
+    """
+    return min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)
 
 
 def _at_least(broken: int, count: int, delta: float) -> float:

@@ -9,16 +9,17 @@ Units for S-5: ``R_min = 1``, ``P = p(n-1)/R_min²``, and every neuron's share `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .._checks import fail, numbers, positive_int
+from .._checks import fail, number_between, positive_int
+from .._format import format_error
 from ..data import Dataset, correlated, from_gram
 from ..hypotheses import H_S1, Hypothesis
 from ..margin import class_slopes, kkt_matrix, kkt_point
+from ..measures import signed_gram
 from ..network import TwoLayer
 from . import instances
 from .at_point import AtPoint
@@ -43,7 +44,7 @@ __all__ = [
 # ------------
 
 
-def _uneven() -> tuple[TwoLayer, Dataset]:
+def _norms_to_300() -> tuple[TwoLayer, Dataset]:
     """Norms from 1 to 300: H-3.2 fails by a factor of 10⁵, S-1's condition holds."""
     n, gamma = 8, instances.GAMMA
     data = correlated(
@@ -57,7 +58,7 @@ def _uneven() -> tuple[TwoLayer, Dataset]:
     "R² is superfluous",
     "R_min² ≥ 3γ⁻³ n p is enough for all seven items of Theorem 3.2; moreover λ_i‖x_i‖² > 1 - γ²/2.",
     "found here; proof in the chapter",
-    positive=_uneven,
+    positive=_norms_to_300,
     negative=instances.kkt_bent,
     status="proved here",
 )
@@ -125,13 +126,6 @@ def _smallest_root(c2: float, c1: float, c0: float, below: float) -> float:
     return min((root for root in roots if 0 < root < below * (1 - 1e-9)), default=math.nan)
 
 
-def _number(name: str, value: object, expected: str, inside: Callable[[float], bool]) -> None:
-    """Refuse what is no single number in a range."""
-    tensor = numbers(value, name)
-    if tensor.numel() != 1 or not inside(float(tensor)):
-        fail(name, expected, value)
-
-
 def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     """Where each part of items 1 to 3 first breaks, over all data with ``n`` samples and all ratios of norms (S-5).
 
@@ -140,8 +134,8 @@ def break_points(gamma: float, kappa: float, n: int) -> BreakPoints:
     ``A_min = (κ+γ²)/(1+κ)``) while the signs are right; ``low`` is the smaller of two families' and was only measured
     to be the least.
     """
-    _number("gamma", gamma, "0 < gamma < 1", lambda value: 0 < value < 1)
-    _number("kappa", kappa, "0 < kappa <= 1", lambda value: 0 < value <= 1)
+    number_between(gamma, "gamma", 0, 1, "0 < gamma < 1", ends="()")
+    number_between(kappa, "kappa", 0, 1, "0 < kappa <= 1", ends="(]")
     positive_int(n, "n", least=2)
     N, below = n - 1, 1 / (n - 1)
     scarce, abundant = (kappa + gamma**2) / (1 + kappa), (1 + kappa * gamma**2) / (1 + kappa)
@@ -209,7 +203,7 @@ def candidate_signs(data: Dataset, gamma: float, kappa: float) -> Tensor:
     """
     K = kkt_matrix(data, 1.0, kappa, gamma)
     lam = torch.linalg.solve(K, torch.ones_like(K[..., :1])).squeeze(-1)
-    agreement = data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
+    agreement = signed_gram(data)
     along_v, along_u = ((agreement @ (s * lam).unsqueeze(-1)).squeeze(-1) for s in class_slopes(data, gamma))
     return torch.minimum(along_v, along_u).amin(-1)
 
@@ -253,7 +247,7 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
     """
     points, trials = break_points(gamma, kappa, n), positive_int(trials, "trials")
     if predicted is not None:
-        _number("predicted", predicted, "0 < predicted < 1/(n-1)", lambda value: 0 < value < 1 / (n - 1))
+        number_between(predicted, "predicted", 0, 1 / (n - 1), "0 < predicted < 1/(n-1)", ends="()")
     predicted = points.sign / (n - 1) if predicted is None else float(predicted)
     if not 1e-9 < predicted < (1 - 1e-9) / (n - 1):
         raise ValueError(
@@ -285,9 +279,9 @@ def first_break(gamma: float, kappa: float, n: int, predicted: float | None = No
             hypotheses,
         )
     past = constants["past the hypothesis"]
-    why = f"predicted p = {predicted:.6f}, measured {measured:.6f} (difference {{error}}); {past:.1f} times past H-3.2."
-    why = f"{why} At 0.999 of it none of {trials} random data sets has lost a sign."
-    finding = equality(error, why, tolerance=1e-9, **constants)
+    seen = f"predicted p = {predicted:.6f}, measured {measured:.6f} (difference {format_error(error)})"
+    kept = f"At 0.999 of it none of {trials} random data sets has lost a sign."
+    finding = equality(error, f"{seen}; {past:.1f} times past H-3.2. {kept}", tolerance=1e-9, **constants)
     return decide("S-5", finding, hypotheses)
 
 

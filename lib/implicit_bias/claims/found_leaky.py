@@ -22,8 +22,8 @@ from ..measures import activation_pattern, class_stable_rank, gradient_gram
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .common import _fact, fitted_rate, is_leaky, logistic, neurons
-from .leaky_limits import FINITE, FLOW_ERROR, decade_short, opposed, start_left, triangle
+from .common import NO_LIMIT_REFUTED, fitted_rate, is_leaky, logistic, neurons, yes_or_no
+from .leaky_limits import FLOW_ERROR, decade_short, opposed, start_shows, triangle
 from .long_runs import LongRun, at_kink, long_run
 from .patterns import CHAPTER, between_records, live
 from .registry import register
@@ -64,7 +64,7 @@ def pattern_multipliers(net: TwoLayer, data: Dataset) -> Tensor | None:
     return None if lam is None else torch.from_numpy(lam)
 
 
-TOLERANCE = 1e-3
+LOSS_TOLERANCE = 1e-3
 """``η t L`` must come this close to its limit, relatively; other runs are undecided."""
 
 
@@ -104,10 +104,12 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     fixed = bool((patterns[half] == patterns[-1]).all()) and not sliding
     lam = pattern_multipliers(net, data)
     hypotheses = (
-        _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
+        yes_or_no("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous),
         logistic(joined.loss),
-        _fact("fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed),
-        _fact("separable", "some weights fit all samples in this pattern", lam is not None),
+        yes_or_no(
+            "fixed pattern", "no sign changes over the last half of log t, and no preactivation at its kink", fixed
+        ),
+        yes_or_no("separable", "some weights fit all samples in this pattern", lam is not None),
     )
     if sliding:
         why = f"The run ends in no pattern that has a ‖W*‖²: {sliding} preactivation(s) sit at their kink."
@@ -123,9 +125,9 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     close = format_error(error) if error > FLOW_ERROR else f"less than {FLOW_ERROR:.0e}"
     why = f"η t L is within {close} of ‖W*‖² = {float(lam.sum()):.5g} at log t = "
     why += f"{float(joined.log_step[-1]):.4g}."
-    finding = Finding(TOLERANCE / max(error, FLOW_ERROR), why, "", numbers)
+    finding = Finding(LOSS_TOLERANCE / max(error, FLOW_ERROR), why, "", numbers)
     short = "The run is too short:" if len(off) < 3 else ""
-    return decide("S-2", finding, hypotheses, unsettled=short or ("" if finding.true else FINITE))
+    return decide("S-2", finding, hypotheses, unsettled=short or ("" if finding.true else NO_LIMIT_REFUTED))
 
 
 # -- S-3: the rank of a class ----------------------------------------------------------------------------------------
@@ -230,11 +232,11 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     bounds = rank_sandwich(joined.at(start))
     spread = bool((bounds.floor > 1e-12 * bounds.ceiling).all()) and bool((bounds.ceiling > 0).all())
     hypotheses = (
-        _fact("activation", "leaky ReLU", is_leaky(joined.initial)),
+        yes_or_no("activation", "leaky ReLU", is_leaky(joined.initial)),
         logistic(joined.loss),
-        _fact("equal output weights", "all a_j of one sign are equal", _equal_outputs(joined.initial)),
-        _fact("ordered", "sign⟨w_j, x_i⟩ = sign(a_j) y_i from some record on", index is not None),
-        _fact("spread", "the rows of each sign differ in at least two directions (three rows or more)", spread),
+        yes_or_no("equal output weights", "all a_j of one sign are equal", _equal_outputs(joined.initial)),
+        yes_or_no("ordered", "sign⟨w_j, x_i⟩ = sign(a_j) y_i from some record on", index is not None),
+        yes_or_no("spread", "the rows of each sign differ in at least two directions (three rows or more)", spread),
     )
     late = joined.late
     clock, gap = joined.log_step[late], (class_stable_rank(joined.nets)[late] - 1).amax(-1)
@@ -242,13 +244,14 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
         return decide("S-3", Finding(math.nan, "too few records past step 2 to read a power."), hypotheses)
     rate, inside = fitted_rate(clock, gap), inside_box(joined, start, bounds)
     slack = min(inside, max(rate, 0.0), 3 / rate if rate > 0 else 0.0) if not math.isnan(rate) else math.nan
-    why = f"StableRank(W_j) - 1 falls like (log t)^-{rate:.3f} up to log t = {float(clock[-1]):.4g}; "
-    why = why if not rate < 5e-4 else "The gap does not fall; "
-    why += f"‖W_j‖_F² - ‖W_j‖_2² keeps {'within' if inside >= 1 else 'not within'} its two bounds."
+    fall = f"StableRank(W_j) - 1 falls like (log t)^-{rate:.3f} up to log t = {float(clock[-1]):.4g}"
+    fall = "The gap does not fall" if rate < 5e-4 else fall
+    keeps = "keeps within" if inside >= 1 else "keeps not within"
+    why = f"{fall}; ‖W_j‖_F² - ‖W_j‖_2² {keeps} its two bounds."
     finding = Finding(slack, why, f"record {start}", {"rate": rate, "inside": inside})
     unsettled = between_records(joined, start) if inside < 1 else ""
     if inside >= 1:
-        unsettled = decade_short(clock) or start_left(joined) or ("" if finding.true else FINITE)
+        unsettled = decade_short(clock) or start_shows(joined) or ("" if finding.true else NO_LIMIT_REFUTED)
     return decide("S-3", finding, hypotheses, unsettled=unsettled)
 
 

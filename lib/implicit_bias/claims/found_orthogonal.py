@@ -6,13 +6,13 @@ from functools import cache
 
 import torch
 
+from .._checks import failure_probability
 from ..data import orthogonal
 from ..dynamics import gradient_descent, gradient_flow
-from ..hypotheses import _delta
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import Trajectory
 from .draws import CHANCE
-from .orthogonal_runs import EITHER, chance, rank_finding, reached, setting, train
+from .orthogonal_runs import EITHER, chance, orthogonal_setting, rank_finding, reached, train
 from .registry import register
 from .relu_tools import both_classes
 from .verdict import Verdict, decide
@@ -28,7 +28,7 @@ def _data():
 
 
 @cache
-def _uneven() -> tuple[Trajectory, Trajectory]:
+def _norms_to_3() -> tuple[Trajectory, Trajectory]:
     return train(_data(), 300, seed=2)
 
 
@@ -49,7 +49,7 @@ def _leaky() -> tuple[Trajectory, Trajectory]:
     "over the class; of the whole matrix (tr M₊ + tr M₋)/max λ_max, which is 2n/(k_max+1) for equal norms.",
     "found here; proof in the chapter",
     chapter="orthogonal",
-    positive=_uneven,
+    positive=_norms_to_3,
     negative=_leaky,
     status="proved here",
     rules=EITHER,
@@ -58,11 +58,11 @@ def any_norms(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.
     """S-7 on a run, and on the ``flow`` (or descent) that goes on from it: the stable ranks reached against the limits
     at the norms and classes of its data, within what chance does at this width with probability 1 - δ.
     """
-    _delta(delta)
+    failure_probability(delta)
     data, initial = run.data, run.initial
     rarely = chance(data, initial.m_pos, min(delta, CHANCE))[1]
     finding, short = rank_finding(
         reached(run, flow), *chance(data, initial.m_pos, delta), rarely=rarely
     )
-    known = (*setting(initial, data, run.loss), both_classes(data))
+    known = (*orthogonal_setting(initial, data, run.loss), both_classes(data))
     return decide("S-7", finding, known, unsettled=short)

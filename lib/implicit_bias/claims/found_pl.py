@@ -13,14 +13,14 @@ from ..margin import max_margin
 from ..measures import proxy_pl_ratio
 from ..network import Activation, leaky_relu
 from . import instances
-from .common import _fact, known_loss
-from .pl_tools import STARTS, attack, best_constant, d2_constant, extremal_network, support
+from .common import known_loss, yes_or_no
+from .pl_tools import ATTACK_STARTS, attack, best_constant, d2_constant, extremal_network, support
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
 __all__ = ["best_proxy_pl"]
 
-TOLERANCE = 1e-6
+CONSTRUCTION_TOLERANCE = 1e-6
 """The construction must come this close to the constant, relatively."""
 
 
@@ -66,7 +66,7 @@ def best_proxy_pl(
     best = max_margin(data)
     target = float(best_constant(data, activation.gamma)) if constant is None else float(constant)
     hypotheses = (
-        _fact("separable", "the data can be separated", best.separable),
+        yes_or_no("separable", "the data can be separated", best.separable),
         _both_signs(m_pos, m_neg),
         known_loss(loss),
     )
@@ -97,10 +97,10 @@ def best_proxy_pl(
     unsettled = "" if math.isfinite(built) else "The construction needs unique multipliers:"
     built_too = f"the construction comes within {format_error(abs(built / target - 1))} of the constant, "
     gap = format_error(found / target - 1)
-    why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap} from {STARTS} starts."
-    slack = TOLERANCE / max(error, 1e-12)
+    why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap} from {ATTACK_STARTS} starts."
+    slack = CONSTRUCTION_TOLERANCE / max(error, 1e-12)
     return decide("S-4", Finding(slack, why, "", numbers), hypotheses, unsettled=unsettled)
 
 
 def _both_signs(m_pos: int, m_neg: int) -> Hypothesis:
-    return _fact("second layer", "neurons of both signs", m_pos > 0 and m_neg > 0)
+    return yes_or_no("second layer", "neurons of both signs", m_pos > 0 and m_neg > 0)

@@ -17,12 +17,12 @@ from torch import Tensor
 from .. import data as samples
 from ..dynamics import gradient_descent, log_spaced
 from ..hypotheses import Hypothesis
-from ..measures import activation_pattern, class_stable_rank, networks
+from ..measures import activation_pattern, class_stable_rank, networks, own_class, signed_gram
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
-from .common import limit, strictly_positive
+from .common import active_at_start, limit, strictly_positive
 from .registry import register
-from .relu_tools import C_PROVED, both_classes, own_class, setting_of_relu, signed_gram
+from .relu_tools import C_PROVED, both_classes, setting_of_relu
 from .verdict import Finding, Verdict, decide
 
 __all__ = ["coherence", "living", "switches"]
@@ -32,7 +32,7 @@ WINDOW = 400
 
 
 @cache
-def _run(p: float) -> tuple[Trajectory]:
+def _leaning_run(p: float) -> tuple[Trajectory]:
     """Four unit samples leaning towards the other class by p, to step 4000, the last 400 steps all recorded."""
     data = samples.correlated(4, p=p, signs="oppose")
     net = TwoLayer.init(data, 60, 60, relu(), 1e-4, output="1/m", seed=0)
@@ -69,8 +69,7 @@ def switches(run: Trajectory) -> tuple[Tensor, Tensor, int]:
 
 def living(run: Trajectory) -> Tensor:
     """Neurons (..., m, 1) with an own-class sample that they are awake on at the start."""
-    net, data = run.initial, run.data
-    return (own_class(net, data) & (net.preactivations(data.x) >= 0)).any(-1, keepdim=True)
+    return active_at_start(run.initial, run.data).any(-1, keepdim=True)
 
 
 def _settles(run: Trajectory) -> tuple[Finding, str]:
@@ -112,8 +111,8 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
     "switch, and every other-class pair of a neuron with an own-class sample awake at the start switches for ever.",
     "the chapter on ReLU; the question is the last one of Kou et al.",
     chapter="relu_patterns",
-    positive=lambda: _run(0.006),
-    negative=lambda: _run(0.0),
+    positive=lambda: _leaning_run(0.006),
+    negative=lambda: _leaning_run(0.0),
     status="proved here",
 )
 def settle_or_flicker(run: Trajectory, C: float = C_PROVED) -> Verdict:

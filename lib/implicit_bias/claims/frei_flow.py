@@ -22,19 +22,19 @@ from ..network import TwoLayer, leaky_relu
 from ..residual import kkt_residual
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, known_loss, leak_of, limit, setting_of_F
+from .common import NO_LIMIT_REFUTED, known_loss, leak_of, limit, setting_of_F, yes_or_no
 from .frei_kkt import same_as_exact
 from .registry import register
-from .verdict import UNDECIDED, VACUOUS, Finding, Verdict, decide
+from .verdict import Finding, Verdict, decide
 
-__all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point", "start_left"]
+__all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point", "start_share"]
 
 
-def _records(trajectory: Trajectory, per_decade: int = 6) -> list[int]:
+def _records(run: Trajectory, per_decade: int = 6) -> list[int]:
     """A few recorded times of each decade of the clock past s = 1 (of a run that ends before s = 10, past a tenth of
     its end): KKT residuals are not free.
     """
-    clock, kept, last = trajectory.s, [], -math.inf
+    clock, kept, last = run.s, [], -math.inf
     first = min(1.0, float(clock[-1]) / 10)
     for index, s in enumerate(clock.tolist()):
         if s > 0 and s >= first and math.log10(s) - last >= 1 / per_decade - 1e-9:
@@ -43,49 +43,46 @@ def _records(trajectory: Trajectory, per_decade: int = 6) -> list[int]:
     return kept if kept and kept[-1] == len(clock) - 1 else [*kept, len(clock) - 1]
 
 
-def _checked(trajectory: Trajectory) -> Trajectory:
-    if trajectory.s is None:
-        fail("trajectory", "a run of gradient_flow", "one of descent, which has no loss clock")
-    return trajectory
+def with_loss_clock(run: Trajectory) -> Trajectory:
+    """The run itself, refused where it has no clock ``s = log(1/L)``."""
+    if run.s is None:
+        fail("run", "a run of gradient_flow", "one of descent, which has no loss clock")
+    return run
 
 
-EXPLAINED = 5.0
-"""A distance up to this many times ``start_left`` may be the start's doing, and refutes nothing."""
+START_EXPLAINS = 5.0
+"""A distance up to this many times :func:`start_share` may be the start's doing, and refutes nothing."""
 
 
-def start_left(trajectory: Trajectory) -> float:
+def start_share(run: Trajectory) -> float:
     """``‖W(0)‖_F / ‖W(s) - W(0)‖_F`` where a run ends, the largest of a batch. The distance in direction to a limit
     cannot fall before this is small, whatever the limit.
     """
-    added = (trajectory.net(-1).weights - trajectory.initial.weights).flatten(-2).norm(dim=-1)
-    return float((trajectory.initial.frobenius() / added.clamp_min(1e-300)).max())
+    added = (run.net(-1).weights - run.initial.weights).flatten(-2).norm(dim=-1)
+    return float((run.initial.frobenius() / added.clamp_min(1e-300)).max())
 
 
-def _short(trajectory: Trajectory, finding: Finding) -> str:
+def _says_nothing_yet(run: Trajectory, finding: Finding) -> str:
     """Why a run says nothing against a limit: too few records, it stops before s = 100, or its start still shows."""
     if finding.true:
         return ""
     if math.isnan(finding.slack):
         return "Too few records in the last decade of s to fit a rate:"
-    left, clock = start_left(trajectory), float(trajectory.s[-1])
-    if finding.constants["last"] <= EXPLAINED * left:
+    left, clock = start_share(run), float(run.s[-1])
+    if finding.constants["last"] <= START_EXPLAINS * left:
         return f"At s = {clock:g} the start still shows: ‖W(0)‖ is {left:.2g} times what the flow has added. So far"
     return "" if clock >= 100 else "The run is short:"
 
 
-def _decided(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], trajectory: Trajectory) -> Verdict:
+def _decided(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], run: Trajectory) -> Verdict:
     """As :func:`decide`: no finite run refutes a limit. Where the claim is vacuous and the run too short as well, the
     conclusion is open and the sentence says both.
     """
-    short = _short(trajectory, finding)
-    unsettled = short or ("" if finding.true else "A finite run refutes no limit:")
-    verdict = decide(claim, finding, hypotheses, unsettled=unsettled)
+    short = _says_nothing_yet(run, finding)
+    unsettled = short or ("" if finding.true else NO_LIMIT_REFUTED)
     # A stalled run is not too short: it will never go on.
-    if verdict.verdict == VACUOUS and short and trajectory.outcome.ok:
-        seen = "is open" if verdict.conclusion == UNDECIDED else verdict.conclusion
-        why = verdict.why.replace(f"The conclusion {seen}:", f"The conclusion is open. {short}")
-        return replace(verdict, why=why, conclusion=UNDECIDED)
-    return verdict
+    too_early = short if run.outcome.ok else ""
+    return decide(claim, finding, hypotheses, unsettled=unsettled, too_early=too_early)
 
 
 def _blind(finding: Finding) -> str:
@@ -94,23 +91,28 @@ def _blind(finding: Finding) -> str:
     return f"Directions nearer to it than {format_error(last)} are not told apart." if finding.true else ""
 
 
+def _together(*sentences: str) -> str:
+    """Those sentences that there are, one after the other."""
+    return " ".join(filter(None, sentences))
+
+
 GROWTH = 0.5
 """The least powers of growth that count: half of what is expected."""
 
 
-def _grows(trajectory: Trajectory) -> tuple[float, float]:
+def _grows(run: Trajectory) -> tuple[float, float]:
     """Powers (the least of a batch) at which ``1/L`` grows with t and ``‖W - W(0)‖`` with s, over the last decade of s.
 
     Both are 1 in the limit.
     """
-    clock = trajectory.s
-    begun = trajectory.log_time.reshape(len(clock), -1).isfinite().all(-1)
+    clock = run.s
+    begun = run.log_time.reshape(len(clock), -1).isfinite().all(-1)
     late = ((clock >= clock[-1] / 10) & (clock > 0) & begun).nonzero().flatten().tolist()
     if len(late) < 3:
         return math.nan, math.nan
-    start = trajectory.initial.weights
-    added = torch.stack([(trajectory.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late]).clamp_min(1e-300)
-    pairs = ((trajectory.log_time[late], -trajectory.log_loss[late]), (clock[late].log(), added.log()))
+    start = run.initial.weights
+    added = torch.stack([(run.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late]).clamp_min(1e-300)
+    pairs = ((run.log_time[late], -run.log_loss[late]), (clock[late].log(), added.log()))
     return tuple(float(_slope(x.reshape(len(late), -1), y.reshape(len(late), -1)).amin()) for x, y in pairs)
 
 
@@ -120,7 +122,7 @@ def _slope(x: Tensor, y: Tensor) -> Tensor:
     return (x * y).sum(0) / (x * x).sum(0)
 
 
-def _stuck() -> tuple[Trajectory]:
+def stuck_flow() -> tuple[Trajectory]:
     """A flow that can never pass log(2)/n: two equal samples with opposite labels, a network that starts by far on the
     side of one, and comes to rest where both count the same.
     """
@@ -138,34 +140,34 @@ def _stuck() -> tuple[Trajectory]:
     "Theorem 3.1",
     chapter="direction",
     positive=instances.flow_beyond,
-    negative=_stuck,
-    rules={"trajectory": (FLOW,)},
+    negative=stuck_flow,
+    rules={"run": (FLOW,)},
 )
-def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
+def converges_to_a_kkt_point(run: Trajectory) -> Verdict:
     """F-3.1 on a run of gradient flow, its three conclusions: the worst of the four KKT residuals falls against the
     clock ``s = log(1/L)`` (expected: like 1/s), ``1/L`` grows with t, and ``‖W - W(0)‖`` with s (expected: both like
     first powers).
     """
-    net = _checked(trajectory).initial
-    n = trajectory.data.n
-    lowest = trajectory.log_loss.amin(0).exp()
+    net = with_loss_clock(run).initial
+    n = run.data.n
+    lowest = run.log_loss.amin(0).exp()
     # Strictly below: the number just under log(2)/n is the largest that will do.
     bound = torch.nextafter(torch.full_like(lowest, math.log(2) / n), torch.zeros_like(lowest))
     small = Hypothesis("small loss", "L < log(2)/n at some time", bound, lowest)
-    homogeneous = _fact("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous)
-    hypotheses = (homogeneous, small, known_loss(trajectory.loss))
+    homogeneous = yes_or_no("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous)
+    hypotheses = (homogeneous, small, known_loss(run.loss))
     if not net.activation.homogeneous:
         return decide("F-3.1", Finding(math.nan, "Problem (1) is no limit of this network."), hypotheses)
-    kept = _records(trajectory)
-    worst = torch.stack([kkt_residual(trajectory.net(k), trajectory.data).worst.max() for k in kept])
-    finding, _ = limit(trajectory.s[kept], worst, "the KKT residual", "s", law=1.0)
-    loss, norm = _grows(trajectory)
+    kept = _records(run)
+    worst = torch.stack([kkt_residual(run.net(k), run.data).worst.max() for k in kept])
+    finding, _ = limit(run.s[kept], worst, "the KKT residual", "s", law=1.0)
+    loss, norm = _grows(run)
     grown = min(loss, norm) / GROWTH
-    why = f"{finding.why} 1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}. {_blind(finding)}".strip()
+    growth = f"1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}."
     numbers = finding.constants | {"loss power": loss, "norm power": norm}
     slack = math.nan if math.isnan(grown + finding.slack) else min(finding.slack, grown)
-    why = finding.why if math.isnan(grown) else why
-    return _decided("F-3.1", Finding(slack, why, finding.worst, numbers), hypotheses, trajectory)
+    why = finding.why if math.isnan(grown) else _together(finding.why, growth, _blind(finding))
+    return _decided("F-3.1", Finding(slack, why, finding.worst, numbers), hypotheses, run)
 
 
 @register(
@@ -176,17 +178,17 @@ def converges_to_a_kkt_point(trajectory: Trajectory) -> Verdict:
     chapter="direction",
     positive=instances.flow_within,
     negative=instances.flow_beyond,
-    rules={"trajectory": (FLOW,)},
+    rules={"run": (FLOW,)},
 )
-def converges_to_the_kkt_point(trajectory: Trajectory) -> Verdict:
+def converges_to_the_kkt_point(run: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock, expected like 1/s, that is 1/log t."""
-    net, data = _checked(trajectory).initial, trajectory.data
-    hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)), known_loss(trajectory.loss))
+    net, data = with_loss_clock(run).initial, run.data
+    hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)), known_loss(run.loss))
     if not all(bool(part.holds.all()) for part in hypotheses[:2]):
         nowhere = "W* is known for a leak in (0, 1) and a_j = ±1/√m only."
         return decide("F-3.5", Finding(math.nan, nowhere), hypotheses)
-    kept = _records(trajectory, per_decade=20)
-    distance = torch.stack([same_as_exact(trajectory.net(k), data).max() for k in kept])
-    finding, _ = limit(trajectory.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
-    finding = replace(finding, why=f"{finding.why} {_blind(finding)}".strip())
-    return _decided("F-3.5", finding, hypotheses, trajectory)
+    kept = _records(run, per_decade=20)
+    distance = torch.stack([same_as_exact(run.net(k), data).max() for k in kept])
+    finding, _ = limit(run.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
+    finding = replace(finding, why=_together(finding.why, _blind(finding)))
+    return _decided("F-3.5", finding, hypotheses, run)

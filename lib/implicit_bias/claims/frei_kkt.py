@@ -26,7 +26,7 @@ from .kkt_items import ITEMS, equality, lower_bound, upper_bound
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
-__all__ = ["counterexample", "found_at", "same_as_exact"]
+__all__ = ["no_max_margin", "found_at", "same_as_exact"]
 
 
 def _enter(id: str, title: str, statement: str, source: str, conclusion, negative: Callable[[], tuple]) -> None:
@@ -125,7 +125,7 @@ VISIBLE = 1e-9
     positive=lambda: (1 / 72,),
     negative=lambda: (0.0,),
 )
-def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
+def no_max_margin(epsilon: float, m_each: int = 8) -> Verdict:
     """F-B.8 at a given ε > 0: the KKT point of the three points against the closed forms, of λ and both margins of z,
     which must differ; and z against the max-margin predictor.
     """
@@ -151,12 +151,9 @@ def counterexample(epsilon: float, m_each: int = 8) -> Verdict:
     )
     finding = Finding(equality(error, "", tolerance=VISIBLE / 10).slack, why, "", constants)
     if apart <= VISIBLE:
-        unseen = f"⟨z,x_2⟩ and ⟨z,x_3⟩ should differ by {apart:.1e}, which is {{}}. {why}"
-        finding = (
-            Finding(math.nan, unseen.format("too little to be seen"), "", constants)
-            if epsilon > 0
-            else Finding(0.0, unseen.format("nothing"), "", constants)
-        )
+        slack, size = (math.nan, "too little to be seen") if epsilon > 0 else (0.0, "nothing")
+        unseen = f"⟨z,x_2⟩ and ⟨z,x_3⟩ should differ by {apart:.1e}, which is {size}."
+        finding = Finding(slack, f"{unseen} {why}", "", constants)
     some = Hypothesis("ε", "ε > 0", torch.tensor(epsilon), torch.tensor(0.0))
     return decide("F-B.8", finding, (some, H_3_2(data, 0.5)))
 

@@ -16,10 +16,10 @@ from ..measures import margins, proxy_pl_ratio
 from ..network import Activation, TwoLayer, leaky_relu, smoothed_leaky_relu
 from ..trajectory import FLOW, Trajectory
 from . import instances
-from .common import _fact, known_loss, leak_of, setting_of_F
-from .frei_flow import _checked, _stuck
+from .common import known_loss, leak_of, setting_of_F, yes_or_no
+from .frei_flow import stuck_flow, with_loss_clock
 from .loss_ratio_tools import slopes_fit
-from .pl_tools import STARTS, attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
+from .pl_tools import ATTACK_STARTS, attack, d2_constant, e14_constant, extremal_network, paper_time, repaired_time
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -43,7 +43,7 @@ def alignment(data: Dataset) -> Tensor:
     "Appendix D, equations (13) and (14)",
     chapter=CHAPTER,
     positive=lambda: (instances.within(), instances.GAMMA),
-    negative=lambda: (_leaning(0.5), instances.GAMMA),
+    negative=lambda: (_leaning_data(0.5), instances.GAMMA),
 )
 def direction(data: Dataset, gamma: float | Tensor) -> Verdict:
     """F-D.1 on data: the alignment of μ̂ with every sample, its length, and the margin that follows; the worst."""
@@ -64,7 +64,7 @@ def direction(data: Dataset, gamma: float | Tensor) -> Verdict:
     return decide("F-D.1", Finding(slack, why, place, numbers, alone), (H_3_2(data, gamma),))
 
 
-def _leaning(P: float, n: int = 10) -> Dataset:
+def _leaning_data(P: float, n: int = 10) -> Dataset:
     """Unit samples, every pair leaning towards the other class: the data with the smallest margin at this P."""
     return correlated(n, p=P / (n - 1), signs="oppose")
 
@@ -87,20 +87,20 @@ def _every_network(net: TwoLayer, data: Dataset, loss: str | Loss, constant: Ten
         found = attack(data, net.m_pos, net.m_neg, net.activation, loss).ratio / float(constant)
         numbers["adversary"], why = (
             found,
-            f"{why}, and {found:.3f} times where an adversary drives it ({STARTS} starts)",
+            f"{why}, and {found:.3f} times where an adversary drives it ({ATTACK_STARTS} starts)",
         )
         slack, place = (found, "the adversary's network") if found < slack else (slack, place)
     return Finding(slack, f"{why}.", place, numbers)
 
 
-def _within() -> tuple[TwoLayer, Dataset]:
+def _net_on_within() -> tuple[TwoLayer, Dataset]:
     data = instances.within()
     return TwoLayer.init(data, 4, 4, leaky_relu(instances.GAMMA), 0.01, seed=1), data
 
 
-def _broken(activation: Activation) -> tuple[TwoLayer, Dataset]:
+def _at_best_constant(activation: Activation) -> tuple[TwoLayer, Dataset]:
     """A network that meets the best constant on data leaning so strongly (P = 0.9) that this is below the paper's."""
-    data = _leaning(0.9)
+    data = _leaning_data(0.9)
     return extremal_network(data, 4, 4, activation), data
 
 
@@ -110,8 +110,8 @@ def _broken(activation: Activation) -> tuple[TwoLayer, Dataset]:
     "‖∇L(W)‖_F ≥ (√2 R_min γ/(3R√n)) G(W) for every W; exponential and logistic loss.",
     "Appendix D",
     chapter=CHAPTER,
-    positive=_within,
-    negative=lambda: _broken(leaky_relu(instances.GAMMA)),
+    positive=_net_on_within,
+    negative=lambda: _at_best_constant(leaky_relu(instances.GAMMA)),
 )
 def proxy_pl(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search: bool = True) -> Verdict:
     """F-D.2 at a network, or at a batch of them, and (with ``search``) at those an adversary of its width finds."""
@@ -133,12 +133,12 @@ def _high_dimensional() -> tuple[TwoLayer, Dataset]:
     "Lemma E.14",
     chapter=CHAPTER,
     positive=_high_dimensional,
-    negative=lambda: _broken(smoothed_leaky_relu(instances.GAMMA)),
+    negative=lambda: _at_best_constant(smoothed_leaky_relu(instances.GAMMA)),
 )
 def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic", search: bool = True) -> Verdict:
     """F-E.14 at a network (or a batch), and at those an adversary finds; any activation with ``γ ≤ φ' ≤ 1`` will do."""
     _, second_layer = setting_of_F(net)
-    leaky = _fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", slopes_fit(net.activation))
+    leaky = yes_or_no("activation", "γ ≤ φ' ≤ 1 with γ > 0", slopes_fit(net.activation))
     finding = _every_network(net, data, loss, e14_constant(data, leak_of(net)), search)
     given = (leaky, second_layer, H_4_2(data, leak_of(net)), known_loss(loss))
     return decide("F-E.14", finding, given)
@@ -147,13 +147,13 @@ def proxy_pl_smooth(net: TwoLayer, data: Dataset, loss: str | Loss = "logistic",
 # -- Theorem 3.4: the time -------------------------------------------------------------------------------------------
 
 
-def passing_time(trajectory: Trajectory, log_level: float) -> Tensor:
+def passing_time(run: Trajectory, log_level: float) -> Tensor:
     """``log t`` (...) at which ``log L`` first falls below a level: -∞ at the start already, ∞ if never.
 
     Interpolated between records, log t linearly in log L (t itself in the first interval, where log t starts at -∞).
     A run first recorded below the level gives the time of that record.
     """
-    log_loss, log_time = _checked(trajectory).log_loss, trajectory.log_time
+    log_loss, log_time = with_loss_clock(run).log_loss, run.log_time
     below = log_loss < log_level
     first = below.int().argmax(0, keepdim=True)
     before = (first - 1).clamp_min(0)
@@ -179,54 +179,54 @@ def _flow_past_the_level() -> tuple[Trajectory]:
     "Theorem 3.4",
     chapter=CHAPTER,
     positive=_flow_past_the_level,
-    negative=_stuck,
-    rules={"trajectory": (FLOW,)},
+    negative=stuck_flow,
+    rules={"run": (FLOW,)},
 )
-def time_to_small_loss(trajectory: Trajectory) -> Verdict:
+def time_to_small_loss(run: Trajectory) -> Verdict:
     """F-3.4 on a run of gradient flow (or a batch): the time at which L passes log(2)/n against the bound, and that it
     is not above it at a later record.
 
     Records right at ``s = log(n/log 2)`` make the time exact; between records it is interpolated. ``constants`` has the
     measured ``t0``, the ``bound`` and the ``repaired`` bound of the chapter, all of the tightest run.
     """
-    data, net = _checked(trajectory).data, trajectory.initial
+    data, net = with_loss_clock(run).data, run.initial
     level = math.log(math.log(2) / data.n)
-    log_time = passing_time(trajectory, level)
-    gamma, start = leak_of(net), trajectory.loss.log_mean(margins(net, data)).exp()
+    log_time = passing_time(run, level)
+    gamma, start = leak_of(net), run.loss.log_mean(margins(net, data)).exp()
     bound = paper_time(data, gamma, start).expand_as(log_time)
-    repaired = repaired_time(data, gamma, start, trajectory.loss).expand_as(log_time)
+    repaired = repaired_time(data, gamma, start, run.loss).expand_as(log_time)
     slack, place = worst_of((bound.log() - log_time).exp(), "run")
     k = int((bound.log() - log_time).argmin())
     t0, limit, better = (float(v.flatten()[k]) for v in (log_time.exp(), bound, repaired))
     numbers = {"t0": t0, "bound": limit, "repaired": better}
-    hypotheses = (*setting_of_F(net), H_3_2(data, gamma), known_loss(trajectory.loss))
+    hypotheses = (*setting_of_F(net), H_3_2(data, gamma), known_loss(run.loss))
     if math.isinf(t0):
-        ended = float(trajectory.log_time[-1].flatten()[k])
-        return _never(numbers, place, hypotheses, ended < math.log(limit), trajectory.outcome.ok)
-    rises = bool(((trajectory.log_loss >= level) & (trajectory.log_time > log_time)).any())
+        ended = float(run.log_time[-1].flatten()[k])
+        return _never(numbers, place, hypotheses, ended < math.log(limit), run.outcome.ok)
+    rises = bool(((run.log_loss >= level) & (run.log_time > log_time)).any())
     if rises:
         return decide("F-3.4", Finding(0.0, "L rose above log(2)/n again.", place, numbers), hypotheses)
-    before, after = (part.flatten()[k] for part in _bracket(trajectory, level))
+    before, after = (part.flatten()[k] for part in _bracket(run, level))
     if before < math.log(limit) < after:
         far = (
             f"L passes log(2)/n between t = {before.exp():.3e} and {after.exp():.3e}, where the bound {limit:.3e} lies."
         )
         finding = Finding(math.nan, far, place, numbers)
         return decide("F-3.4", finding, hypotheses, unsettled="The records are too far apart:")
-    later = int((trajectory.log_time > log_time).reshape(len(trajectory), -1)[:, k].sum())
+    later = int((run.log_time > log_time).reshape(len(run), -1)[:, k].sum())
     why = (
         f"L passes log(2)/n at t = {t0:.3e}, the bound is {limit:.3e}: {_decades(slack)}; {later} later records agree."
     )
     return decide("F-3.4", Finding(slack, why, place, numbers), hypotheses)
 
 
-def _bracket(trajectory: Trajectory, log_level: float) -> tuple[Tensor, Tensor]:
+def _bracket(run: Trajectory, log_level: float) -> tuple[Tensor, Tensor]:
     """``log t`` (...) of the last record before L falls below a level (-∞ without one), and of the first one after."""
-    below = trajectory.log_loss < log_level
+    below = run.log_loss < log_level
     first = below.int().argmax(0, keepdim=True)
-    before = trajectory.log_time.gather(0, (first - 1).clamp_min(0))
+    before = run.log_time.gather(0, (first - 1).clamp_min(0))
     before = torch.where(first > 0, before, torch.full_like(before, -math.inf))
-    return before[0], trajectory.log_time.gather(0, first)[0]
+    return before[0], run.log_time.gather(0, first)[0]
 
 
 def _never(

@@ -14,7 +14,7 @@ from ..network import TwoLayer, smoothed_leaky_relu
 from . import instances
 from .loss_ratio_instances import asleep, net_on, vast
 from .loss_ratio_search import hunt_slopes
-from .loss_ratio_tools import no_zero_sample, orthogonality, persistence, unit_outputs
+from .loss_ratio_tools import dominance, layer_of_F, no_zero_sample, orthogonality, persistence
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -38,25 +38,26 @@ CHAPTER = "loss_ratio"
     negative=lambda: net_on(correlated(10, p=0.05), smoothed_leaky_relu(instances.GAMMA)),
 )
 def near_orthogonal_gradients(
-    net: TwoLayer, data: Dataset, C: float | Tensor | None = None
+    net: TwoLayer, data: Dataset, constant: float | Tensor | None = None
 ) -> Verdict:
     """F-E.5 at a network or a batch (a run's :func:`~implicit_bias.measures.networks`): a condition, which holds or
-    not. ``C`` defaults to ``25R²/c + 25`` at the largest c of F-E.6; the best C′ is in ``constants``.
+    not. ``constant``, the C′ asked for, defaults to ``25R²/c + 25`` at the largest c of F-E.6; the best C′ is in
+    ``constants``.
     """
     best = orthogonality(net, data)
     c = persistence(net, data).amin(-1)
-    wanted = (
-        25 * data.R.double() ** 2 / c + 25 if C is None else torch.as_tensor(C, dtype=torch.float64)
-    )
+    wanted = 25 * data.R.double() ** 2 / c + 25
+    if constant is not None:
+        wanted = torch.as_tensor(constant, dtype=torch.float64)
     slack, place = worst_of(best / wanted.unsqueeze(-1), "sample")
     numbers = {"C′": float(best.min()), "C′ wanted": float(wanted.max()), "c": float(c.min())}
     why = f"the best C′ is {numbers['C′']:.3g}, {numbers['C′ wanted']:.3g} is wanted."
     return decide(
-        "F-E.5", Finding(slack, why, place, numbers, _orthogonal(best)), (no_zero_sample(data),)
+        "F-E.5", Finding(slack, why, place, numbers, _no_pair_leans(best)), (no_zero_sample(data),)
     )
 
 
-def _orthogonal(best: Tensor) -> str:
+def _no_pair_leans(best: Tensor) -> str:
     """Why F-E.5 says nothing where all samples are orthogonal."""
     apart = bool(torch.isinf(best).all())
     return (
@@ -90,9 +91,7 @@ def persistent_gradients(net: TwoLayer, data: Dataset, c: float | Tensor | None 
 
 def best_orthogonality(data: Dataset) -> Tensor:
     """The largest C (...) with ``‖x_i‖² ≥ C n max_k |⟨x_i, x_k⟩|`` for all i; ∞ for orthogonal data."""
-    gram = data.gram.double()
-    others = gram.abs() - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
-    return (gram.diagonal(dim1=-2, dim2=-1) / (data.n * others.amax(-1))).amin(-1)
+    return dominance(data.gram.double()).amin(-1)
 
 
 @register(
@@ -139,7 +138,7 @@ def leak_is_enough(
     why = f"tightest is {name}: {numbers[name]:.3f} times its constant. E.5 is judged with C′ = {POWERS[power]}."
     numbers["C"] = float(C.min())
     hypotheses = (
-        unit_outputs(net),
+        layer_of_F(net),
         no_zero_sample(data),
         Hypothesis("leak", "γ ≤ φ' ≤ 1", own, gamma.expand_as(own)),
         Hypothesis(

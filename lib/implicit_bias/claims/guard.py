@@ -19,11 +19,10 @@ from functools import cache, wraps
 import torch
 from torch import Tensor
 
-from .._checks import a_flag, fail, joint_shape, number, positive
+from .._checks import a_flag, fail, failure_probability, joint_shape, number, positive
 from ..data import Dataset
 from ..dynamics import gradient_descent, gradient_flow
 from ..flow_rough import COARSEST
-from ..hypotheses import _delta
 from ..measures import gradient, networks
 from ..network import TwoLayer
 from ..trajectory import DESCENT, FLOW, Trajectory
@@ -84,7 +83,7 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
                 _admit(name, given[name], kind[0], rules.get(name))
         for name, value in given.items():
             if value is not None or signature.parameters[name].default is not None:
-                given[name] = _plain(check, name, value)
+                given[name] = _admitted_number(check, name, value)
         nets = [value for value in given.values() if isinstance(value, TwoLayer)]
         data = given.get("data")
         for net in nets if isinstance(data, Dataset) else []:
@@ -138,12 +137,12 @@ SIZES = ("C", "c", "constant", "rho", "scale", "step_size")
 FLAGS = ("everywhere", "gaussian", "search")
 
 
-def _plain(check: Callable, name: str, value: object) -> object:
+def _admitted_number(check: Callable, name: str, value: object) -> object:
     """A number or a flag among the arguments of a check, refused where it is none."""
     if name in FLAGS:
         return a_flag(value, name)
     if name == "delta":
-        return _delta(value)
+        return failure_probability(value)
     if name in SIZES or name == "H":
         found = positive(value, name, zero=name == "H")
         several = Tensor in typing.get_args(_hints(check)[name])

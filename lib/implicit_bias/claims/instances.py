@@ -57,11 +57,11 @@ def limit_within() -> tuple[TwoLayer, Dataset]:
     them.
     """
     # So finely that what is left of its errors is far below all tolerances, on any processor.
-    flow = gradient_flow(_start_within(), within(), 1000.0, record=[999.0, 1000.0], rtol=1e-13)
+    flow = gradient_flow(_random_start_within(), within(), 1000.0, record=[999.0, 1000.0], rtol=1e-13)
     return clock_velocity(flow), within()
 
 
-def _start_within() -> TwoLayer:
+def _random_start_within() -> TwoLayer:
     return TwoLayer.init(within(), M_POS, M_NEG, leaky_relu(GAMMA), scale=1e-5, seed=1)
 
 
@@ -76,7 +76,7 @@ def kkt_bent() -> tuple[TwoLayer, Dataset]:
     return clock_velocity(gradient_flow(start, data, until=200, record=[199, 200])), data
 
 
-def _carried(p: float) -> tuple[TwoLayer, Dataset]:
+def _kkt_carried(p: float) -> tuple[TwoLayer, Dataset]:
     """The KKT point on ten samples of which the first leans towards its label, and all others away from theirs."""
     n = 10
     agreement = torch.full((n, n), -p, dtype=torch.float64)
@@ -90,13 +90,13 @@ def _carried(p: float) -> tuple[TwoLayer, Dataset]:
 @cache
 def kkt_light() -> tuple[TwoLayer, Dataset]:
     """The first sample is carried by the others: its multiplier is below the bound of B.2."""
-    return _carried(0.06)
+    return _kkt_carried(0.06)
 
 
 @cache
 def kkt_idle() -> tuple[TwoLayer, Dataset]:
     """The first sample is carried so far that it is no support vector."""
-    return _carried(0.1)
+    return _kkt_carried(0.1)
 
 
 @cache
@@ -111,7 +111,7 @@ def kkt_heavy() -> tuple[TwoLayer, Dataset]:
 @cache
 def flow_within() -> tuple[Trajectory]:
     """Gradient flow on :func:`within`, to s = 1000."""
-    return (gradient_flow(_start_within(), within(), 1000.0),)
+    return (gradient_flow(_random_start_within(), within(), 1000.0),)
 
 
 @cache

@@ -21,23 +21,18 @@ from .common import leak_of, neurons
 from .optimum import GAP, dual_value, global_optimum
 from .verdict import Finding, worst_of
 
-__all__ = ["ITEMS", "TOLERANCE", "equality", "lower_bound", "to_resolution", "upper_bound"]
+__all__ = ["ITEMS", "EQUALITY_TOLERANCE", "equality", "lower_bound", "to_resolution", "upper_bound"]
 
-TOLERANCE = 1e-6
+EQUALITY_TOLERANCE = 1e-6
 """Equalities that no residual blurs are checked to this relative error; their slack is tolerance/error."""
 
 
 def equality(
-    error: Tensor | float, why: str, worst: str = "", tolerance: float = TOLERANCE, **constants: float
+    error: float, why: str, worst: str = "", tolerance: float = EQUALITY_TOLERANCE, **constants: float
 ) -> Finding:
     """The finding of an equality that should be exact."""
-    error = float(torch.as_tensor(error).max())
-    return Finding(
-        tolerance / error if error != 0 else math.inf,
-        why.format(error=format_error(error)),
-        worst,
-        {"error": error, **constants},
-    )
+    slack = tolerance / error if error != 0 else math.inf
+    return Finding(slack, why, worst, {"error": error, **constants})
 
 
 def to_resolution(slack: float, resolution: float) -> float:
@@ -48,12 +43,9 @@ def to_resolution(slack: float, resolution: float) -> float:
 def support_vectors(point: AtPoint) -> Finding:
     """Item 1: every margin is 1."""
     off, place = worst_of(-(point.margins - 1).abs(), "sample")
-    finding = equality(
-        -off,
-        f"margins differ from 1 by {{error}}{_to(point.outputs)}.",
-        place,
-        point.outputs,
-    )
+    error = abs(off)
+    why = f"margins differ from 1 by {format_error(error)}{_to(point.outputs)}."
+    finding = equality(error, why, place, point.outputs)
     alone = (
         "there is one margin, and the network is scaled until it is 1."
         if point.data.n == 1
@@ -62,7 +54,7 @@ def support_vectors(point: AtPoint) -> Finding:
     return replace(finding, says_nothing=alone)
 
 
-def _one_each(net: TwoLayer) -> str:
+def _two_neurons(net: TwoLayer) -> str:
     """Why items 2 and 6 say nothing of two neurons."""
     return "there is one neuron of each sign, and two rows are all there are." if net.m == 2 else ""
 
@@ -79,9 +71,9 @@ def two_rows(point: AtPoint) -> Finding:
     values = torch.linalg.svdvals(point.net.weights)
     third = values[..., 2] / values[..., 0] if values.shape[-1] > 2 else torch.zeros(())
     error = max(*map(float, spread), float(third.max()))
-    seen = "rows of one sign differ by {error} of the largest row, singular values 3, 4, … are as small"
+    seen = f"rows of one sign differ by {format_error(error)} of the largest row, singular values 3, 4, … are as small"
     finding = equality(error, f"{seen}{_to(point.rows)}.", "", point.rows)
-    return replace(finding, says_nothing=_one_each(point.net))
+    return replace(finding, says_nothing=_two_neurons(point.net))
 
 
 def multipliers(point: AtPoint) -> Finding:
@@ -155,8 +147,8 @@ def convex_optimum(point: AtPoint) -> Finding:
     short = float((1 - constraint).clamp_min(0).max())
     found = [equality(gap, "", "", GAP), equality(short, "", "", point.outputs)]
     slack = math.nan if math.isnan(gap + short) else min(found[0].slack, found[1].slack)
-    why = f"the duality gap of QP (3) is {format_error(gap)}{_to(GAP)}, the violation of its constraints"
-    why = f"{why} {format_error(short)}{_to(point.outputs)}."
+    seen_gap = f"the duality gap of QP (3) is {format_error(gap)}{_to(GAP)}"
+    why = f"{seen_gap}, the violation of its constraints {format_error(short)}{_to(point.outputs)}."
     return Finding(slack, why, "", {"error": max(gap, short), "gap": gap, "violation": short})
 
 
@@ -214,7 +206,7 @@ def linear_boundary(point: AtPoint) -> Finding:
         return Finding(min(slack, 0.0), why, "", numbers)
     reach = f"[{float(ratio.min()):.4f}, {float(ratio.max()):.4f}]"
     why = f"f/⟨z,x⟩ ranges over {reach} at {PROBES} probes (claim: [γ, 1]), and f vanishes at as many with ⟨z,x⟩ = 0"
-    return Finding(slack, f"{why}{_to(resolution)}. {tested}", place, numbers, _one_each(point.net))
+    return Finding(slack, f"{why}{_to(resolution)}. {tested}", place, numbers, _two_neurons(point.net))
 
 
 def margin_factor(point: AtPoint) -> Finding:

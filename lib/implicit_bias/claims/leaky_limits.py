@@ -21,7 +21,7 @@ from ..network import TwoLayer, leaky_relu, relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .clocks import conditions_of_K
-from .common import fitted_rate, limit
+from .common import NO_LIMIT_REFUTED, fitted_rate, limit
 from .long_runs import LongRun, long_run
 from .patterns import CHAPTER, live
 from .registry import register
@@ -36,29 +36,14 @@ __all__ = [
     "paper_exponent",
     "rank_goes_to_one",
     "read_limit",
-    "start_left",
-    "wright_margin",
+    "start_shows",
 ]
 
 FLOW_ERROR = 1e-7
 """Relative error that many steps of the flow may leave in a margin: gaps below it have closed."""
 
-EXPLAINED = 0.2
+START_FADED = 0.2
 """Limits in log t are read only where ``‖W(0)‖`` is at most this share of what training has added."""
-
-FINITE = "A finite run refutes no limit:"
-
-
-def wright_margin(start: Tensor, rate: Tensor, time: Tensor) -> Tensor:
-    """The margin ``q`` at ``time`` after ``q(0) = start`` under ``dq/dt = rate/(1 + e^q)``: ``q = log ω(z)``.
-
-    ``q + e^q`` grows linearly, so ``z = rate · time + start + e^{start}``, and ``ω`` is Wright's omega function,
-    ``ω(z) + log ω(z) = z``. Shapes broadcast.
-    """
-    from scipy.special import wrightomega
-
-    z = rate * time + start + torch.exp(start)
-    return torch.as_tensor(wrightomega(z.numpy())).log()
 
 
 def neuron_norms(run: LongRun) -> Tensor:
@@ -66,11 +51,11 @@ def neuron_norms(run: LongRun) -> Tensor:
     return run.nets.weight_gram().diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
 
 
-def start_left(run: LongRun) -> str:
+def start_shows(run: LongRun) -> str:
     """A sentence when the start still shows in the norms, so that limits in log t cannot be read yet."""
     added = (run.nets.weights[-1] - run.initial.weights).norm()
     left = float(run.initial.frobenius() / added.clamp_min(1e-300))
-    return "" if left <= EXPLAINED else f"The start still shows (‖W(0)‖ is {left:.2g} times what was added):"
+    return "" if left <= START_FADED else f"The start still shows (‖W(0)‖ is {left:.2g} times what was added):"
 
 
 DECADE = 10 * math.log(2)
@@ -129,7 +114,7 @@ def triangle() -> tuple[Trajectory]:
 
 
 @cache
-def carried() -> tuple[Trajectory, Trajectory]:
+def carried_along() -> tuple[Trajectory, Trajectory]:
     """A long sample that a short one carries along, nearly parallel and of its class: no support vector."""
     gram = torch.tensor([[1.0, 2.9, 0.0], [2.9, 9.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     data = from_gram(gram, y=torch.tensor([1.0, 1.0, -1.0]))
@@ -172,7 +157,7 @@ def norms_grow(
     why = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1), and ‖w‖/log t is between {low:.3g} and "
     why += f"{high:.3g} at log t = {float(clock[-1]):.4g}."
     finding = Finding(slack, why, f"neuron {worst}", {"power": power, "low": low, "high": high})
-    unsettled = decade_short(clock) or start_left(joined) or ("" if finding.true else FINITE)
+    unsettled = decade_short(clock) or start_shows(joined) or ("" if finding.true else NO_LIMIT_REFUTED)
     return decide("K-4.1.a", finding, hypotheses, unsettled=unsettled)
 
 
@@ -198,7 +183,7 @@ def rank_goes_to_one(
     finding, unsettled = read_limit(joined.log_step[late], gap, "the larger StableRank(W_j) - 1")
     if max(joined.initial.m_pos, joined.initial.m_neg) == 1 or joined.data.ambient_dim == 1:
         finding = replace(finding, says_nothing="a matrix of one row or one column has rank 1.")
-    unsettled = unsettled or ("" if finding.true else start_left(joined) or FINITE)
+    unsettled = unsettled or ("" if finding.true else start_shows(joined) or NO_LIMIT_REFUTED)
     return decide("K-4.1.b", finding, conditions_of_K(joined, scale, C, delta), unsettled=unsettled)
 
 
@@ -211,7 +196,7 @@ def paper_exponent(run: LongRun, c: float = 1.0) -> float:
     return (1 - s) / (1 + s) if s < math.inf else -1.0
 
 
-SEEN = math.log(100)
+POWER_READABLE = math.log(100)
 """A power of 1/t is read where log t has come this far: a decade of t after the first one."""
 
 
@@ -229,28 +214,28 @@ def loss_rate(
     run: Trajectory,
     flow: Trajectory | None = None,
     *,
-    c: float = 1.0,
+    constant: float = 1.0,
     scale: float | None = None,
     C: float = 1.0,
     delta: float = 0.01,
 ) -> Verdict:
     """K-4.1.c: the power of 1/t in the loss over the last decade of t (of log t along a flow) against the theorem's,
-    for its constant ``c`` (left open in the paper). No finite run refutes an O(): a smaller power is undecided, and
-    where ``s ≥ 1`` the theorem promises nothing. S-2 says that the power is 1 for every p.
+    for its c, the ``constant`` (left open in the paper). No finite run refutes an O(): a smaller power is undecided,
+    and where ``s ≥ 1`` the theorem promises nothing. S-2 says that the power is 1 for every p.
     """
-    positive(c, "c")
+    positive(constant, "constant")
     joined = long_run(run, flow)
     hypotheses = conditions_of_K(joined, scale, C, delta)
-    wanted = paper_exponent(joined, c)
+    wanted = paper_exponent(joined, constant)
     power, clock = _power_of_loss(joined, flow is None)
     promise = f"t^-{wanted:.5f}" if wanted > 0 else "nothing, as s ≥ 1"
     why = f"L falls like t^-{max(power, 0.0):.5f} up to log t = {clock:.4g}; the theorem promises {promise}."
     close = abs(power - wanted) <= 1e-9  # equal to rounding
     slack = math.inf if wanted <= 0 else 1.0 if close else power / wanted if not power <= 1e-9 else 0.0
-    silent = "" if wanted > 0 else f"s ≥ 1 at c = {c:g}."
+    silent = "" if wanted > 0 else f"s ≥ 1 at c = {constant:g}."
     finding = Finding(slack, why, f"log t = {clock:.4g}", {"power": power, "exponent": wanted}, silent)
-    unsettled = "The run is too short to read a power:" if math.isnan(power) or clock < SEEN else ""
-    return decide("K-4.1.c", finding, hypotheses, unsettled=unsettled or ("" if finding.true else FINITE))
+    unsettled = "The run is too short to read a power:" if math.isnan(power) or clock < POWER_READABLE else ""
+    return decide("K-4.1.c", finding, hypotheses, unsettled=unsettled or ("" if finding.true else NO_LIMIT_REFUTED))
 
 
 def _power_of_loss(run: LongRun, alone: bool) -> tuple[float, float]:
@@ -274,7 +259,7 @@ def _power_of_loss(run: LongRun, alone: bool) -> tuple[float, float]:
     "Theorem 4.1 of the published version",
     chapter=CHAPTER,
     positive=live,
-    negative=carried,
+    negative=carried_along,
     rules={"run": (DESCENT, FLOW)},
 )
 def margins_equalise(

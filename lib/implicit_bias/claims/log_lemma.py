@@ -9,14 +9,14 @@ from torch import Tensor
 
 from .._checks import as_float_tensor, fail, finite, numbers, positive, positive_int
 from ..hypotheses import Hypothesis
-from .common import _fact
+from .common import yes_or_no
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["climb", "extremes", "log_bounds", "log_ratio", "sharp_bound"]
+__all__ = ["climb", "extremes", "log_bounds", "ratio_of_logs", "sharp_bound"]
 
 CHAPTER = "decomposition"
-ROUNDING = 1e-12
+SEQUENCE_ROUNDING = 1e-12
 """Relative error allowed to what float64 computes here; the bounds are met with equality at t = 0 and nearly later."""
 
 
@@ -112,16 +112,16 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     finite(x, "x")
     if sign not in (1, -1):
         fail("sign", "1, or -1 for the statement as printed", sign)
-    C1, C2 = _constants(C1, C2, x.shape[1:])
+    C1, C2 = _ordered_pair(C1, C2, x.shape[1:])
     step, unit = x[1:] - x[:-1], torch.exp(-x[:-1])
-    blur = ROUNDING * (1 + x[1:].abs())
-    start = _fact("start", "x_t ≥ 0", bool((x >= 0).all()))
+    blur = SEQUENCE_ROUNDING * (1 + x[1:].abs())
+    start = yes_or_no("start", "x_t ≥ 0", bool((x >= 0).all()))
     slow = Hypothesis("steps below", "x_{t+1} - x_t ≥ C1 e^{-x_t}", step + blur, C1 * unit)
     fast = Hypothesis("steps above", "x_{t+1} - x_t ≤ C2 e^{-x_t}", C2 * unit + blur, step.clamp_min(0))
     t = torch.arange(x.shape[0], dtype=torch.float64).reshape(-1, *(1,) * (x.ndim - 1))
     low, high = log_bounds(x[0], C1, C2, t, sign)
     first = 0 if sign < 0 else 1
-    gap = (torch.minimum(x - low, high - x) + ROUNDING * (1 + x.abs()))[first:]
+    gap = (torch.minimum(x - low, high - x) + SEQUENCE_ROUNDING * (1 + x.abs()))[first:]
     tightest = gap.reshape(gap.shape[0], -1).amin(-1)
     slack, place = float(tightest.min().exp()), f"t = {int(tightest.argmin()) + first}"
     why = f"over {x.shape[0] - 1} steps, e^x is tightest at {place}, a factor {slack:.4f} inside the bounds."
@@ -144,7 +144,7 @@ def log_lemma(x: Tensor, C1: float | Tensor, C2: float | Tensor, sign: float = 1
     )
 
 
-def _constants(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _ordered_pair(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """``0 < C1 ≤ C2``, each one number or one for each sequence."""
     pair = []
     for value, name in ((C1, "C1"), (C2, "C2")):
@@ -161,7 +161,7 @@ def _constants(C1: object, C2: object, shape: tuple[int, ...]) -> tuple[Tensor, 
 # -- H.4 -------------------------------------------------------------------------------------------------------------
 
 
-def log_ratio(a: float | Tensor, b: float | Tensor, t: Tensor) -> Tensor:
+def ratio_of_logs(a: float | Tensor, b: float | Tensor, t: Tensor) -> Tensor:
     """``log(1 + at)/log(1 + bt)``, which runs from a/b at t = 0 to 1 at infinity."""
     a, b, t = (torch.as_tensor(value, dtype=torch.float64) for value in (a, b, t))
     return _log1p(a, t) / _log1p(b, t)
@@ -173,7 +173,7 @@ def _log1p(a: Tensor, t: Tensor) -> Tensor:
     return torch.where(product.isinf(), a.log() + t.log(), product.log1p())
 
 
-def _times() -> Tensor:
+def _many_times() -> Tensor:
     return torch.logspace(-6, 12, 200, dtype=torch.float64)
 
 
@@ -183,8 +183,8 @@ def _times() -> Tensor:
     "log(1+at)/log(1+bt) is increasing in t > 0 for b > a > 0.",
     "K, Lemma H.4",
     chapter=CHAPTER,
-    positive=lambda: (0.3, 2.0, _times()),
-    negative=lambda: (2.0, 0.3, _times()),
+    positive=lambda: (0.3, 2.0, _many_times()),
+    negative=lambda: (2.0, 0.3, _many_times()),
 )
 def ratio_rises(a: float | Tensor, b: float | Tensor, t: Tensor) -> Verdict:
     """K-H.4 at numbers ``a``, ``b`` (or tensors (...) of them) and increasing times ``t`` (T,) above 0: the least
@@ -195,14 +195,15 @@ def ratio_rises(a: float | Tensor, b: float | Tensor, t: Tensor) -> Verdict:
     t = numbers(t, "t")
     if t.ndim != 1 or t.numel() < 2 or not bool((t.diff() > 0).all()):
         fail("t", "at least two increasing times", f"shape {tuple(t.shape)}")
-    f = log_ratio(a, b, t.reshape(-1, *(1,) * a.ndim))
-    factor = f[1:] / f[:-1] * (1 + ROUNDING)
+    f = ratio_of_logs(a, b, t.reshape(-1, *(1,) * a.ndim))
+    factor = f[1:] / f[:-1] * (1 + SEQUENCE_ROUNDING)
     slack, _ = worst_of(factor, "")
     k = int(factor.reshape(t.numel() - 1, -1).amin(-1).argmin())
-    why = f"from t = {float(t[0]):.1g} to {float(t[-1]):.1g} it goes from {float(f[0].min()):.4f} to"
-    why = f"{why} {float(f[-1].min()):.4f}, and each step multiplies it by at least {min(slack, 1.0):.6f}."
+    span = f"from t = {float(t[0]):.1g} to {float(t[-1]):.1g}"
+    rise = f"it goes from {float(f[0].min()):.4f} to {float(f[-1].min()):.4f}"
+    why = f"{span} {rise}, and each step multiplies it by at least {min(slack, 1.0):.6f}."
     order = Hypothesis("order", "b > a > 0", b, a.nextafter(torch.full_like(a, math.inf)))
-    still = slack >= 1 and bool((f[-1] / f[0] <= 1 + 10 * ROUNDING).any())
+    still = slack >= 1 and bool((f[-1] / f[0] <= 1 + 10 * SEQUENCE_ROUNDING).any())
     finding = Finding(math.nan if still else slack, why, f"t = {float(t[k]):.3g}")
     return decide("K-H.4", finding, (order,), unsettled="It rises by less than rounding:" if still else "")
 

@@ -20,19 +20,18 @@ from ..hypotheses import A1, A2, H_4_2, Hypothesis, loss_ratio_constant
 from ..losses import Loss
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact, strictly_positive
+from .common import rms_scale, strictly_positive, yes_or_no
+from .draws import excused
 from .kkt_items import leak_of
 from .loss_ratio_instances import run_from_large, run_on, run_uneven, wrong_step
 from .loss_ratio_tools import (
     applying,
     contraction_constant,
-    excused,
-    initial_scale,
     one_step,
     orthogonality,
     persistence,
-    setting,
     sharp_constant,
+    smooth_leaky_setting,
     smooth_setting,
     smoothness,
     steps_of,
@@ -60,9 +59,9 @@ CHAPTER = "loss_ratio"
 # -- E.4: the headline -----------------------------------------------------------------------------------------------
 
 
-def log_ratios(trajectory: Trajectory) -> Tensor:
+def log_ratios(run: Trajectory) -> Tensor:
     """``log max_{i,j} g_i/g_j`` (T, ...) along a run."""
-    log_g = trajectory.loss.log_g(trajectory.margins)
+    log_g = run.loss.log_g(run.margins)
     return log_g.amax(-1) - log_g.amin(-1)
 
 
@@ -75,21 +74,21 @@ def log_ratios(trajectory: Trajectory) -> Tensor:
     positive=run_uneven,
     negative=run_from_large,
 )
-def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
+def loss_ratio_bound(run: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
     """F-E.4 on a run of descent from its start (or a batch, of which δ allows a few to fail): the largest ratio of two
     pulls over all records. ω of A2 is the root mean square of W(0). ``constant`` replaces C_R.
     """
-    steps_after_start(trajectory)  # a run without a step shows nothing
-    net, data, step = trajectory.initial, trajectory.data, trajectory.step_size
+    steps_after_start(run)  # a run without a step shows nothing
+    net, data, step = run.initial, run.data, run.step_size
     gamma = leak_of(net)
     bound = loss_ratio_constant(data, gamma) if constant is None else torch.as_tensor(constant, dtype=torch.float64)
-    peak = log_ratios(trajectory).amax(0)
+    peak = log_ratios(run).amax(0)
     slack = (bound.log() - peak).exp()
-    ordered = slack.flatten().sort()
+    ranked = slack.flatten().sort()
     worst = excused(slack.numel(), delta)
-    at = int(ordered.indices[worst])
+    at = int(ranked.indices[worst])
     ratio, sharp = float(peak.flatten()[at].exp()), sharp_constant(data, gamma)
-    last = int(trajectory.step[-1])
+    last = int(run.step[-1])
     numbers = {
         "ratio": ratio,
         "C_R": float(bound.expand_as(slack).flatten()[at]),
@@ -97,10 +96,10 @@ def loss_ratio_bound(trajectory: Trajectory, delta: float = 0.01, constant: floa
     }
     why = f"the ratio reaches {ratio:.4g} within {last:,} steps; the bound is {numbers['C_R']:.4g}."
     finding = Finding(
-        float(ordered.values[worst]), why, f"run {at}" if slack.ndim else "", numbers, _alone(data)
+        float(ranked.values[worst]), why, f"run {at}" if slack.ndim else "", numbers, _alone(data)
     )
     given = (
-        *setting(net, trajectory.loss),
+        *smooth_leaky_setting(net, run.loss),
         H_4_2(data, gamma),
         *step_and_start(net, data, step, delta),
     )
@@ -113,7 +112,7 @@ BELOW = "The constant given is below the one that is proved, and refutes nothing
 
 def step_and_start(net: TwoLayer, data: Dataset, step: float | Tensor, delta: float) -> tuple[Hypothesis, ...]:
     """A1 and A2 for a start, which is not zero."""
-    gamma, scale = leak_of(net), initial_scale(net, data)
+    gamma, scale = leak_of(net), rms_scale(net, data)
     small = A1(data, gamma, smoothness(net.activation), step)
     drawn = strictly_positive("start", "ω > 0", scale)
     return small, A2(data, gamma, net.m, step, scale, delta), drawn
@@ -163,20 +162,20 @@ def _persistence_of(net: TwoLayer, data: Dataset, c: float | None) -> Tensor:
     positive=run_uneven,
     negative=lambda: run_on("random", 0.18, 10),
 )
-def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
+def contraction(run: Trajectory, c: float | None = None) -> Verdict:
     """F-E.8 for all pairs at the step after each record; c of E.6 is the largest at that network, unless given.
 
     Both sides are multiplied by n/α and put so that the right one is positive:
     ``(n/α) Δlog A + c R_min² g_i ≤ R_max² (g_j + G/(10R²/c+10))``; the slack is right over left.
     """
-    nets, step = steps_of(trajectory)
-    data, alpha = trajectory.data, torch.as_tensor(trajectory.step_size, dtype=torch.float64)
+    nets, step = steps_of(run)
+    data, alpha = run.data, torch.as_tensor(run.step_size, dtype=torch.float64)
     c = _persistence_of(nets, data, c)
     left, right = step_sides(step, data, c, alpha)
     slack = torch.where(left > 0, right / left, math.inf)
     found = slack.amin((-2, -1))
     hypotheses = (
-        *smooth_setting(nets, trajectory.loss),
+        *smooth_setting(nets, run.loss),
         *_gradient_conditions(nets, data, c),
         _step_bound(data, c, smoothness(nets.activation), alpha, "H"),
     )
@@ -184,7 +183,7 @@ def contraction(trajectory: Trajectory, c: float | None = None) -> Verdict:
     worst, _ = worst_of(found, "record")
     why = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
     why += f": right side over left {worst:.3f} ({where})."
-    place = record_of(trajectory, found)
+    place = record_of(run, found)
     return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}, _alone(data)), kept)
 
 
@@ -199,11 +198,11 @@ def step_sides(step, data: Dataset, c: Tensor, alpha: float | Tensor) -> tuple[T
     return left, (high * (step.g.unsqueeze(-2) + extra)).expand_as(left)
 
 
-def record_of(trajectory: Trajectory, slack: Tensor) -> str:
+def record_of(run: Trajectory, slack: Tensor) -> str:
     flat = int(slack.argmin())
     rest = slack[0].numel()
-    run = f", run {flat % rest}" if rest > 1 else ""
-    return f"step {int(trajectory.step[flat // rest])}{run}"
+    member = f", run {flat % rest}" if rest > 1 else ""
+    return f"step {int(run.step[flat // rest])}{member}"
 
 
 # -- E.9: two ratios -------------------------------------------------------------------------------------------------
@@ -232,14 +231,14 @@ def two_ratios(z: Sequence[float] | Tensor, everywhere: bool = False) -> Verdict
     finite(z, "z")
     if not z.numel():
         fail("z", "at least one number", "none")
-    log_A, log_ratio = pull_ratio_bounds(z)
-    first = (log_A.clamp_min(0) + math.log(2) - log_ratio).min()
+    log_A, log_pulls = pull_ratio_bounds(z)
+    first = (log_A.clamp_min(0) + math.log(2) - log_pulls).min()
     kept = z if everywhere else z[z > 0]
-    hypotheses = (_fact("sign", "z1, z2 > 0 for the second part", bool((kept > 0).all())),)
+    hypotheses = (yes_or_no("sign", "z1, z2 > 0 for the second part", bool((kept > 0).all())),)
     gaps = {"first": float(first)}
     if kept.numel():
-        log_A, log_ratio = pull_ratio_bounds(kept)
-        gaps["second"] = float((math.log(2) + log_ratio - log_A).min())
+        log_A, log_pulls = pull_ratio_bounds(kept)
+        gaps["second"] = float((math.log(2) + log_pulls - log_A).min())
     name = min(gaps, key=gaps.get)
     why = f"tightest is the {name} part, by a factor of {math.exp(gaps[name]):.4g}, over {z.numel() ** 2:,} pairs."
     numbers = {k: math.exp(v) for k, v in gaps.items()}
@@ -264,7 +263,7 @@ def invariant_parts(
     ``ρ`` defaults to the least that they allow: the exponential loss ratio before the step, at least 5R²/c + 5.
     """
     step, c = one_step(nets, data, alpha, loss), _persistence_of(nets, data, c)
-    least, before = (contraction_constant(data, c) / 2).log(), step.log_ratio.amax((-2, -1))
+    least, before = (contraction_constant(data, c) / 2).log(), step.log_A.amax((-2, -1))
     log_rho = torch.maximum(least, before)
     if rho is not None:
         positive(rho, "rho")
@@ -279,7 +278,7 @@ def invariant_parts(
         Hypothesis("fitted", "all margins are positive", (smallest > 0).double(), torch.ones_like(smallest)),
         _step_bound(data, c, H, alpha, shifted),
     )
-    return hypotheses, (step.log_ratio + step.log_growth).amax((-2, -1)), log_rho
+    return hypotheses, (step.log_A + step.log_growth).amax((-2, -1)), log_rho
 
 
 @register(
@@ -292,15 +291,15 @@ def invariant_parts(
     positive=run_uneven,
     negative=wrong_step,
 )
-def invariant(trajectory: Trajectory, rho: float | Tensor | None = None, c: float | None = None) -> Verdict:
+def invariant(run: Trajectory, rho: float | Tensor | None = None, c: float | None = None) -> Verdict:
     """F-E.10 at the step after each record; ρ and c default to the least and the largest that are allowed there."""
-    nets, alpha = steps_of(trajectory)[0], torch.as_tensor(trajectory.step_size, dtype=torch.float64)
+    nets, alpha = steps_of(run)[0], torch.as_tensor(run.step_size, dtype=torch.float64)
     H = torch.as_tensor(smoothness(nets.activation), dtype=torch.float64).clamp_min(1)
-    hypotheses, after, log_rho = invariant_parts(nets, trajectory.data, alpha, rho, c, trajectory.loss, H)
+    hypotheses, after, log_rho = invariant_parts(nets, run.data, alpha, rho, c, run.loss, H)
     kept, slack, where = applying(hypotheses, (log_rho - after).exp())
     worst, _ = worst_of(slack, "record")
     k = int(slack.argmin())
     ratio, bound = float(after.flatten()[k].exp()), float(log_rho.flatten()[k].exp())
     why = f"the exponential loss ratio reaches {ratio:.5g}, ρ is {bound:.6g} ({where})."
-    numbers, place = {"ratio": ratio, "ρ": bound}, record_of(trajectory, slack)
-    return decide("F-E.10", Finding(worst, why, place, numbers, _alone(trajectory.data)), kept)
+    numbers, place = {"ratio": ratio, "ρ": bound}, record_of(run, slack)
+    return decide("F-E.10", Finding(worst, why, place, numbers, _alone(run.data)), kept)

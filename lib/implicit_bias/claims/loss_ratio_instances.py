@@ -30,7 +30,7 @@ __all__ = [
     "run_uneven",
     "run_within",
     "start_within",
-    "twins",
+    "nearly_equal_pair",
     "vast",
     "wrong_step",
 ]
@@ -137,7 +137,7 @@ def run_on(signs: str, p: float, n: int) -> tuple[Trajectory]:
     return (gradient_descent(TwoLayer.init(data, 4, 4, phi, 1e-6, seed=1), data, 1e-4, 3, record=[0, 1, 2]),)
 
 
-def twins() -> tuple[TwoLayer, Dataset, float]:
+def nearly_equal_pair() -> tuple[TwoLayer, Dataset, float]:
     """Two samples almost the same, with different labels; the step and the start meet A1 and A2."""
     data = correlated(2, p=0.99, signs="equal")
     return *net_on(data, smoothed_leaky_relu(instances.GAMMA), 1e-11), 1e-4

@@ -78,7 +78,7 @@ def _ascend(objective: Callable[..., Tensor], parts: list[Tensor], steps: int, l
     return Hunt(float(best[winner]), torch.stack(history), torch.tensor(seen), tuple(part[winner] for part in kept))
 
 
-def _gaussian(starts: int, shape: tuple[int, ...], sizes: tuple[float, float], stream: torch.Generator) -> Tensor:
+def _gaussian_parts(starts: int, shape: tuple[int, ...], sizes: tuple[float, float], stream: torch.Generator) -> Tensor:
     scale = torch.logspace(*sizes, starts, dtype=torch.float64).view(-1, *[1] * len(shape))
     return scale * torch.randn(starts, *shape, generator=stream, dtype=torch.float64)
 
@@ -105,9 +105,9 @@ def hunt_output(
 
     m = len(a)
     parts = [
-        _gaussian(starts, (m, d), (-1, 0.5), stream),
-        _gaussian(starts, (m, d), (-1, 0.5), stream),
-        _gaussian(starts, (d,), (0, 0), stream),
+        _gaussian_parts(starts, (m, d), (-1, 0.5), stream),
+        _gaussian_parts(starts, (m, d), (-1, 0.5), stream),
+        _gaussian_parts(starts, (d,), (0, 0), stream),
     ]
     return _ascend(ratio, parts, steps, 0.1)
 
@@ -143,8 +143,8 @@ def hunt_gradient(
 
     r = x.shape[-1]
     parts = [
-        _gaussian(starts, (m, r), (-1, 1), stream),
-        _gaussian(starts, (m, r), (-1, 0.5), stream),
+        _gaussian_parts(starts, (m, r), (-1, 1), stream),
+        _gaussian_parts(starts, (m, r), (-1, 0.5), stream),
     ]
     return _ascend(ratio, parts, steps, 0.1)
 
@@ -176,5 +176,5 @@ def hunt_slopes(
             return (1 / own).amax(-1)
         return (data.n * off * both / (inner.diagonal() * own).unsqueeze(-1)).amax((-2, -1))
 
-    parts = [_gaussian(starts, (len(a), x.shape[-1]), (-1, 0.5), stream)]
+    parts = [_gaussian_parts(starts, (len(a), x.shape[-1]), (-1, 0.5), stream)]
     return _ascend(ratio, parts, steps, 0.5)

@@ -10,11 +10,12 @@ from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..network import TwoLayer
 from ..trajectory import Trajectory
+from .draws import excused
 from .gradient_conditions import best_orthogonality
 from .kkt_items import leak_of
 from .loss_ratio import log_ratios, record_of, step_and_start
-from .loss_ratio_instances import large_start, run_on, run_uneven, start_within, twins
-from .loss_ratio_tools import applying, excused, increment, one_step, setting, smooth_setting, smoothness, steps_of
+from .loss_ratio_instances import large_start, nearly_equal_pair, run_on, run_uneven, start_within
+from .loss_ratio_tools import applying, increment, one_step, smooth_leaky_setting, smooth_setting, smoothness, steps_of
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -42,7 +43,8 @@ def outputs_start_small(net: TwoLayer, data: Dataset, step_size: float | Tensor,
     size = 0.02 / float(slack.values[worst])
     why = f"the largest output is {format_error(size)}."
     finding = Finding(float(slack.values[worst]), why, "", {"output": size})
-    hypotheses = (*setting(net)[:1], *smooth_setting(net)[:2], *step_and_start(net, data, step_size, delta))
+    drawn = step_and_start(net, data, step_size, delta)
+    hypotheses = (*smooth_leaky_setting(net)[:1], *smooth_setting(net)[:2], *drawn)
     return decide("F-E.11.a", finding, hypotheses)
 
 
@@ -56,24 +58,24 @@ def outputs_start_small(net: TwoLayer, data: Dataset, step_size: float | Tensor,
     positive=run_uneven,
     negative=lambda: run_on("equal", 0.99, 2),
 )
-def margins_rise(trajectory: Trajectory) -> Verdict:
+def margins_rise(run: Trajectory) -> Verdict:
     """F-E.11.b at the step after each record; C′_R is the ratio of pulls at that record, the least allowed."""
-    nets, step = steps_of(trajectory)
-    data, gamma = trajectory.data, torch.as_tensor(leak_of(nets), dtype=torch.float64)
-    alpha, ratio = torch.as_tensor(trajectory.step_size, dtype=torch.float64), log_ratios(trajectory).exp()
+    nets, step = steps_of(run)
+    data, gamma = run.data, torch.as_tensor(leak_of(nets), dtype=torch.float64)
+    alpha, ratio = torch.as_tensor(run.step_size, dtype=torch.float64), log_ratios(run).exp()
     bound = alpha * gamma**2 * data.R_min**2 / (4 * ratio * data.n) * step.G
     slack = (step.dq / bound.unsqueeze(-1)).amin(-1)
     H = torch.as_tensor(smoothness(nets.activation), dtype=torch.float64)
     largest = gamma**2 / (2 * H * ratio * data.R**2 * data.R_max**2 * data.n)
     hypotheses = (
-        *setting(nets, trajectory.loss),
+        *smooth_leaky_setting(nets, run.loss),
         Hypothesis("data", "‖x_k‖² ≥ 2γ⁻²C′_R n max|⟨x_i,x_k⟩|", best_orthogonality(data), 2 / gamma**2 * ratio),
         Hypothesis("step", "α ≤ γ²/(2HC′_R R²R_max²n)", largest, alpha.expand_as(largest)),
     )
     kept, slack, where = applying(hypotheses, slack)
     worst, _ = worst_of(slack, "record")
     why = f"every margin moves by at least {worst:.3f} times the bound ({where})."
-    return decide("F-E.11.b", Finding(worst, why, record_of(trajectory, slack), {"C′_R": float(ratio.max())}), kept)
+    return decide("F-E.11.b", Finding(worst, why, record_of(run, slack), {"C′_R": float(ratio.max())}), kept)
 
 
 @register(
@@ -83,18 +85,18 @@ def margins_rise(trajectory: Trajectory) -> Verdict:
     "Lemma E.11 (c)",
     chapter=CHAPTER,
     positive=start_within,
-    negative=twins,
+    negative=nearly_equal_pair,
 )
 def fitted_after_one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, delta: float = 0.01) -> Verdict:
     """F-E.11.c: the margins after the first step from a start (or a batch, of which δ allows a few to fail)."""
     gamma, alpha = torch.as_tensor(leak_of(net), dtype=torch.float64), torch.as_tensor(step_size, dtype=torch.float64)
     step = one_step(net, data, alpha)
     bound = gamma**2 * alpha * data.R_min**2 / (32 * data.n)
-    ordered = ((step.q + step.dq).amin(-1) / bound).flatten().sort()
-    worst = excused(ordered.values.numel(), delta)
-    slack = float(ordered.values[worst])
+    ranked = ((step.q + step.dq).amin(-1) / bound).flatten().sort()
+    worst = excused(ranked.values.numel(), delta)
+    slack = float(ranked.values[worst])
     hypotheses = (
-        *setting(net),
+        *smooth_leaky_setting(net),
         Hypothesis("data", "‖x_k‖² ≥ 8γ⁻² n max|⟨x_i,x_k⟩|", best_orthogonality(data), 8 / gamma**2),
         *step_and_start(net, data, alpha, delta),
     )

@@ -15,25 +15,24 @@ import torch
 from torch import Tensor
 
 from .. import losses
-from .._checks import fail, gamma_in_range, positive
+from .._checks import fail, leak_tensor, positive
 from ..data import Dataset, orthogonal
 from ..hypotheses import Hypothesis
 from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
 from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
-from .common import _fact, has_leak, logistic, strictly_positive
+from .common import has_layer_of_F, has_leak, logistic, strictly_positive, yes_or_no
 from .pl_tools import second_layer
 
 __all__ = [
     "Step",
     "applying",
     "contraction_constant",
-    "excused",
+    "dominance",
     "increment",
-    "initial_scale",
     "no_zero_sample",
-    "setting",
+    "smooth_leaky_setting",
     "slopes_fit",
     "smooth_setting",
     "with_margins",
@@ -44,7 +43,7 @@ __all__ = [
     "sharp_constant",
     "smoothness",
     "steps_of",
-    "unit_outputs",
+    "layer_of_F",
 ]
 
 
@@ -65,17 +64,23 @@ def contraction_constant(data: Dataset, c: float | Tensor) -> Tensor:
 
 def sharp_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``2.6 R²/γ²`` (...): bounds the loss ratio under the hypotheses of F-E.4 (proved in the chapter)."""
-    gamma_in_range(gamma)
-    return 2.6 * (data.R.double() / torch.as_tensor(gamma, dtype=torch.float64)) ** 2
+    return 2.6 * (data.R.double() / leak_tensor(gamma)) ** 2
 
 
 def orthogonality(net: TwoLayer, data: Dataset) -> Tensor:
     """The best ``C'`` of F-E.5 at every sample (..., n): ``‖∇f_i‖_F² / (n max_{k≠i} |⟨∇f_i, ∇f_k⟩|)``; ∞ where all
     others are orthogonal to it.
     """
-    gram = gradient_gram(net, data)
-    others = gram.abs() - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
-    return gram.diagonal(dim1=-2, dim2=-1) / (data.n * others.amax(-1))
+    return dominance(gradient_gram(net, data))
+
+
+def dominance(gram: Tensor) -> Tensor:
+    """Of each vector (..., n) of a Gram matrix (..., n, n), its square over n times its largest product with another;
+    ∞ where it is orthogonal to all.
+    """
+    squares = gram.diagonal(dim1=-2, dim2=-1)
+    others = gram.abs() - torch.diag_embed(squares)
+    return squares / (gram.shape[-1] * others.amax(-1))
 
 
 def persistence(net: TwoLayer, data: Dataset) -> Tensor:
@@ -84,36 +89,28 @@ def persistence(net: TwoLayer, data: Dataset) -> Tensor:
     return ((net.a.unsqueeze(-1) * slopes) ** 2).sum(-2)
 
 
-def initial_scale(net: TwoLayer, data: Dataset) -> Tensor:
-    """The root mean square entry (...) of the first layer in all ``data.ambient_dim`` dimensions: ω of a Gaussian
-    start.
-    """
-    return net.frobenius().double() / math.sqrt(net.m * data.ambient_dim)
-
-
-def setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
+def smooth_leaky_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
     """What all of F's appendix E assumes: γ-leaky and smooth φ, ``a_j = ±1/√m``, logistic loss.
 
     A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
     """
     leaky = has_leak(net) and slopes_fit(net.activation)
-    return (_fact("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
+    return (yes_or_no("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
 
 
 def smooth_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[Hypothesis, ...]:
     """The same without a leak: H-smooth and 1-Lipschitz φ, ``a_j = ±1/√m``, logistic loss."""
     smooth = net.activation.smooth and net.activation.H is not None
     return (
-        _fact("smoothness", "φ is H-smooth", smooth and _bends_fit(net.activation)),
-        unit_outputs(net),
+        yes_or_no("smoothness", "φ is H-smooth", smooth and _bends_fit(net.activation)),
+        layer_of_F(net),
         logistic(losses.get(loss)),
     )
 
 
-def unit_outputs(net: TwoLayer) -> Hypothesis:
+def layer_of_F(net: TwoLayer) -> Hypothesis:
     """F's second layer, ``a_j = ±1/√m``."""
-    unit = bool(((net.a.abs() * math.sqrt(net.m) - 1).abs() < 1e-6).all())
-    return _fact("second layer", "a_j = ±1/√m", unit)
+    return yes_or_no("second layer", "a_j = ±1/√m", has_layer_of_F(net))
 
 
 def no_zero_sample(data: Dataset) -> Hypothesis:
@@ -164,13 +161,6 @@ def applying(hypotheses: Sequence[Hypothesis], slack: Tensor) -> tuple[tuple[Hyp
     return kept, slack.masked_fill(~holds, math.inf), f"hypotheses met at {count} of {holds.numel()} records"
 
 
-def excused(count: int, delta: float) -> int:
-    """How many of ``count`` draws may break a statement of probability 1-δ: four standard deviations above the
-    mean.
-    """
-    return min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)
-
-
 # -- one step --------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +194,7 @@ class Step:
         return self.g.mean(-1)
 
     @property
-    def log_ratio(self) -> Tensor:
+    def log_A(self) -> Tensor:
         """``log A`` (..., n, n) before the step, ``A_ij = e^{-q_i}/e^{-q_j}``."""
         return self.q.unsqueeze(-2) - self.q.unsqueeze(-1)
 
@@ -225,7 +215,7 @@ def one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, loss: str 
     return Step(q, dq, losses.get(loss).g(q))
 
 
-def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
+def steps_of(run: Trajectory) -> tuple[TwoLayer, Step]:
     """All recorded networks of a run of descent as one batch, time first, and the step that follows each record.
 
     Raises
@@ -233,12 +223,12 @@ def steps_of(trajectory: Trajectory) -> tuple[TwoLayer, Step]:
     ValueError
         For a run with one record: no step of it is seen, and so it cannot tell how long its steps are.
     """
-    if trajectory.step_size is None:
-        fail("trajectory", "a run of gradient_descent", "one without a step size")
-    if len(trajectory) < 2:
-        fail("trajectory", "at least two records, which show its step", f"{len(trajectory)}")
-    nets = networks(trajectory)
-    return nets, one_step(nets, trajectory.data, trajectory.step_size, trajectory.loss)
+    if run.step_size is None:
+        fail("run", "a run of gradient_descent", "one without a step size")
+    if len(run) < 2:
+        fail("run", "at least two records, which show its step", f"{len(run)}")
+    nets = networks(run)
+    return nets, one_step(nets, run.data, run.step_size, run.loss)
 
 
 # -- data and networks made to order ----------------------------------------------------------------------------------

@@ -16,11 +16,11 @@ from ..losses import LOGISTIC
 from ..measures import networks
 from ..trajectory import Trajectory
 from . import low_rank_instances as cases
-from .common import NEAR, fitted_rate
+from .common import LIMIT_SEEN, NO_LIMIT_REFUTED, fitted_rate
 from .kkt_items import leak_of
 from .loss_ratio import BELOW, step_and_start
 from .loss_ratio_instances import run_from_large
-from .loss_ratio_tools import setting
+from .loss_ratio_tools import smooth_leaky_setting
 from .low_rank_tools import (
     log_loss_bound,
     moved_rank_bound,
@@ -36,7 +36,7 @@ __all__ = [
     "along_mu",
     "frobenius",
     "frobenius_bound",
-    "loss_rate",
+    "loss_vanishes",
     "neurons_grow",
     "rank_bounded",
     "spectral",
@@ -54,10 +54,10 @@ power.
 # -- E.12, E.13: two norms -------------------------------------------------------------------------------------------
 
 
-def _hypotheses(run: Trajectory, delta: float) -> tuple[Hypothesis, ...]:
+def _conditions_of_4_2(run: Trajectory, delta: float) -> tuple[Hypothesis, ...]:
     net, data = run.initial, run.data
     step = step_and_start(net, data, run.step_size, delta)
-    return (*setting(net, run.loss), H_4_2(data, leak_of(net)), *step)
+    return (*smooth_leaky_setting(net, run.loss), H_4_2(data, leak_of(net)), *step)
 
 
 def frobenius_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
@@ -79,21 +79,21 @@ def frobenius_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     positive=cases.many,
     negative=cases.crowd,
 )
-def frobenius(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+def frobenius(run: Trajectory, delta: float = 0.01) -> Verdict:
     """F-E.12 on a run of descent: both sides at every record with t ≥ 1; the worst. ``constants`` has the best constant
     in place of ``√(2C_R)``.
 
     As ``‖∇L‖_F ≤ R_max G`` for any network, √n in its place would always do: for n ≤ 2C_R the lemma says nothing.
     """
-    left, right = frobenius_bound(trajectory)
+    left, right = frobenius_bound(run)
     slack, place = worst_of(right / left, "record")
-    own = trajectory.initial.frobenius()
-    constant = (2 * loss_ratio_constant(trajectory.data, leak_of(trajectory.initial))).sqrt()
+    own = run.initial.frobenius()
+    constant = (2 * loss_ratio_constant(run.data, leak_of(run.initial))).sqrt()
     best = float((constant * (left - own) / (right - own)).max())
     why = f"the bound is at least {slack:.3f} times ‖W(t)‖_F; {best:.3f} would do for √(2C_R)."
-    few = bool((constant >= math.sqrt(trajectory.data.n)).all())
+    few = bool((constant >= math.sqrt(run.data.n)).all())
     empty = "√n is no larger than √(2C_R), and ‖∇L‖_F ≤ R_max G gives the bound with √n." if few else ""
-    return decide("F-E.12", Finding(slack, why, place, {"best": best}, empty), _hypotheses(trajectory, delta))
+    return decide("F-E.12", Finding(slack, why, place, {"best": best}, empty), _conditions_of_4_2(run, delta))
 
 
 def along_mu(run: Trajectory) -> Tensor:
@@ -120,15 +120,15 @@ def spectral_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     "‖W(t)‖_2 ≥ (αγR_min/(4√2 R√n)) Σ_{s<t} G(W(s)), t ≥ 1.",
     "Lemma E.13",
     chapter=CHAPTER,
-    positive=cases.within,
+    positive=cases.every_step,
     negative=run_from_large,
 )
-def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+def spectral(run: Trajectory, delta: float = 0.01) -> Verdict:
     """F-E.13 on a run of descent: every neuron's product with μ̂, and the spectral norm, at every record with t ≥ 1."""
-    places = steps_after_start(trajectory)
-    inner, norm = spectral_bound(trajectory)
-    products = along_mu(trajectory)[places] / inner.unsqueeze(-1)
-    norms = trajectory.spectral[places] / norm
+    places = steps_after_start(run)
+    inner, norm = spectral_bound(run)
+    products = along_mu(run)[places] / inner.unsqueeze(-1)
+    norms = run.spectral[places] / norm
     numbers = {"neurons": float(products.min()), "norm": float(norms.min())}
     which = "neurons" if numbers["neurons"] < numbers["norm"] else "norm"
     slack, place = worst_of(*((products, "(record, neuron)") if which == "neurons" else (norms, "record")))
@@ -136,7 +136,7 @@ def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
         f"sign(a_j)⟨w_j, μ̂⟩ is at least {numbers['neurons']:.3f} times its bound, ‖W(t)‖_2 at least "
         f"{numbers['norm']:.3f} times."
     )
-    return decide("F-E.13", Finding(slack, why, place, numbers), _hypotheses(trajectory, delta))
+    return decide("F-E.13", Finding(slack, why, place, numbers), _conditions_of_4_2(run, delta))
 
 
 # -- Theorem 4.2 -----------------------------------------------------------------------------------------------------
@@ -150,18 +150,18 @@ def spectral(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     "Theorem 4.2, part 1",
     chapter=CHAPTER,
     positive=cases.long,
-    negative=cases.twins,
+    negative=cases.both_labels,
 )
-def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+def loss_vanishes(run: Trajectory, delta: float = 0.01) -> Verdict:
     """F-4.2.1 on a run of descent: the loss against the bound with the proof's constant at every record with t ≥ 1.
     ``constants`` has the smallest C_1 that is enough, and the power of t that the last decade shows.
     """
-    places, gamma, data = steps_after_start(trajectory), leak_of(trajectory.initial), trajectory.data
-    log_loss = trajectory.log_loss[places]
-    log_bound = log_loss_bound(trajectory, gamma)
+    places, gamma, data = steps_after_start(run), leak_of(run.initial), run.data
+    log_loss = run.log_loss[places]
+    log_bound = log_loss_bound(run, gamma)
     slack, place = worst_of((log_bound - log_loss).exp(), "record")
-    t = trajectory.step[places].double().reshape(-1, *[1] * (log_loss.ndim - 1))
-    step = torch.as_tensor(trajectory.step_size, dtype=torch.float64)
+    t = run.step[places].double().reshape(-1, *[1] * (log_loss.ndim - 1))
+    step = torch.as_tensor(run.step_size, dtype=torch.float64)
     enough = (2 * log_loss).exp() * data.R_min.double() ** 2 * step * t / data.n
     late = (t >= t[-1] / 10).flatten()
     power = math.nan
@@ -172,8 +172,8 @@ def loss_rate(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
     why = f"the bound is at least {slack:.3f} times the loss; C_1 = {numbers['C_1']:.2e} would do."
     if math.isfinite(power):
         why += f" Over the last decade of steps L goes like t^{power:.2f}."
-    hypotheses = _hypotheses(trajectory, delta)
-    return decide("F-4.2.1", Finding(slack, why, place, numbers), hypotheses, unsettled=_early(trajectory, log_bound))
+    hypotheses = _conditions_of_4_2(run, delta)
+    return decide("F-4.2.1", Finding(slack, why, place, numbers), hypotheses, unsettled=_early(run, log_bound))
 
 
 def _early(run: Trajectory, log_bound: Tensor) -> str:
@@ -191,27 +191,27 @@ def _early(run: Trajectory, log_bound: Tensor) -> str:
     "Theorem 4.2, part 2",
     chapter=CHAPTER,
     positive=cases.long,
-    negative=cases.twins,
+    negative=cases.both_labels,
 )
-def neurons_grow(trajectory: Trajectory, delta: float = 0.01) -> Verdict:
+def neurons_grow(run: Trajectory, delta: float = 0.01) -> Verdict:
     """F-4.2.2 on one run of descent: the shortest neuron's way ``min_j ‖w_j(t) - w_j(0)‖`` against
     the margin that all samples would have at this loss, ``ℓ⁻¹(L)``, which grows like log t. The way
     is seen to follow it where the loss is small and the fitted power is between ½ and 2.
     """
-    places = steps_after_start(trajectory)
-    way = (networks(trajectory).weights - trajectory.initial.weights).norm(dim=-1).amin(-1)[places]
-    loss = trajectory.log_loss[places].exp()
-    hypotheses = _hypotheses(trajectory, delta)
+    places = steps_after_start(run)
+    way = (networks(run).weights - run.initial.weights).norm(dim=-1).amin(-1)[places]
+    loss = run.log_loss[places].exp()
+    hypotheses = _conditions_of_4_2(run, delta)
     # Batches: the member whose shortest neuron ends shortest.
     if way.ndim > 1:
         worst = int(way[-1].flatten().argmin())
         way = way.flatten(1)[:, worst]
         loss = loss.flatten(1)[:, worst]
-    finding, unsettled = _growth(way, loss)
+    finding, unsettled = _follows_margin(way, loss)
     return decide("F-4.2.2", finding, hypotheses, unsettled=unsettled)
 
 
-def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
+def _follows_margin(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
     """Whether a way (T,) follows ``ℓ⁻¹(L)`` of a loss (T,), and what leaves that open: no finite
     run refutes it.
     """
@@ -228,10 +228,10 @@ def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
     elif power <= 0:
         slack = 0.0
     else:
-        slack = min(power / 0.5, 2 / power, NEAR / end)
+        slack = min(power / 0.5, 2 / power, LIMIT_SEEN / end)
     why = f"the shortest neuron's way is {float(way[-1]):.2e} at L = {end:.3g}, growing like ℓ⁻¹(L)^{power:.3f}."
     finding = Finding(slack, why, "", numbers | {"power": power})
-    return finding, "" if finding.true else "A finite run refutes no limit:"
+    return finding, "" if finding.true else NO_LIMIT_REFUTED
 
 
 @register(
@@ -241,19 +241,19 @@ def _growth(way: Tensor, loss: Tensor) -> tuple[Finding, str]:
     "proved here, and used by the controls: 1.04 (1+γ)²/(4γ).",
     "Theorem 4.2, part 3",
     chapter=CHAPTER,
-    positive=lambda: (*cases.within(), 0.01, float(small_start_rank_bound(0.5))),
+    positive=lambda: (*cases.every_step(), 0.01, float(small_start_rank_bound(0.5))),
     negative=lambda: (*run_from_large(), 0.01, float(small_start_rank_bound(0.5))),
 )
-def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
+def rank_bounded(run: Trajectory, delta: float = 0.01, constant: float | Tensor | None = None) -> Verdict:
     """F-4.2.3 on a run of descent: the largest stable rank at t ≥ 1 against C_2, or against ``constant``.
 
     A stable rank never exceeds the number of rows or columns: a constant that is no smaller says nothing.
     ``constants`` has C_2, and the bounds proved in the chapter: ``moved`` for W(t) - W(0), ``small start`` for W(t).
     """
-    places, net, data = steps_after_start(trajectory), trajectory.initial, trajectory.data
+    places, net, data = steps_after_start(run), run.initial, run.data
     gamma = leak_of(net)
     bound = rank_constant(data, gamma) if constant is None else torch.as_tensor(constant, dtype=torch.float64)
-    ranks = trajectory.stable_rank[places]
+    ranks = run.stable_rank[places]
     slack, place = worst_of(bound / ranks, "record")
     numbers = {
         "largest": float(ranks.max()),
@@ -269,4 +269,4 @@ def rank_bounded(trajectory: Trajectory, delta: float = 0.01, constant: float | 
     finding = Finding(slack, why, place, numbers, empty)
     proved = bool((bound >= small_start_rank_bound(gamma)).all())
     unsettled = "" if finding.true or proved else BELOW
-    return decide("F-4.2.3", finding, _hypotheses(trajectory, delta), unsettled=unsettled)
+    return decide("F-4.2.3", finding, _conditions_of_4_2(run, delta), unsettled=unsettled)

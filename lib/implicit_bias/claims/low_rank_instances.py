@@ -14,11 +14,11 @@ from ..trajectory import Trajectory
 from .loss_ratio_instances import start_within
 from .loss_ratio_long import long_descent
 
-__all__ = ["crowd", "long", "many", "twins", "within"]
+__all__ = ["crowd", "long", "many", "both_labels", "every_step"]
 
 
 @cache
-def within() -> tuple[Trajectory]:
+def every_step() -> tuple[Trajectory]:
     """Every one of 1500 steps under H-4.2, A1 and A2, in twenty billion dimensions."""
     net, data, step = start_within()
     return (gradient_descent(net, data, step, 1500, record=range(1501)),)
@@ -34,7 +34,7 @@ def long() -> tuple[Trajectory]:
     return (long_descent(net, data, step, 100_000, record=log_spaced(100_000, 80)),)
 
 
-def _run(data: Dataset, m: int, steps: int, record: list[int] | range) -> tuple[Trajectory]:
+def _small_start_run(data: Dataset, m: int, steps: int, record: list[int] | range) -> tuple[Trajectory]:
     """Descent at γ = 0.99 with m + m neurons, from a start and with a step that meet A1 and A2."""
     phi = smoothed_leaky_relu(0.99)
     step = 0.99 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
@@ -46,17 +46,17 @@ def _run(data: Dataset, m: int, steps: int, record: list[int] | range) -> tuple[
 @cache
 def many() -> tuple[Trajectory]:
     """Fifty samples, more than 2C_R, that lean as far as H-4.2 lets them."""
-    return _run(correlated(50, p=1.5e-4), 4, 300, range(301))
+    return _small_start_run(correlated(50, p=1.5e-4), 4, 300, range(301))
 
 
 @cache
 def crowd() -> tuple[Trajectory]:
     """A hundred samples in nearly one direction, all of one class: their gradients add up."""
-    return _run(correlated(100, p=0.99, signs="equal", positive=100), 4, 3, range(4))
+    return _small_start_run(correlated(100, p=0.99, signs="equal", positive=100), 4, 3, range(4))
 
 
 @cache
-def twins() -> tuple[Trajectory]:
+def both_labels() -> tuple[Trajectory]:
     """One sample with both labels: the loss stays above log 2, and the weights stay where they are."""
     x = torch.tensor([[1.0, 0.0], [1.0, 0.0]]).double()
-    return _run(Dataset(x, torch.tensor([1.0, -1.0])), 1, 50_000, log_spaced(50_000, 40))
+    return _small_start_run(Dataset(x, torch.tensor([1.0, -1.0])), 1, 50_000, log_spaced(50_000, 40))

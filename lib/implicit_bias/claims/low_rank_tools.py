@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from .._checks import fail, gamma_in_range
+from .._checks import fail, leak_tensor
 from ..data import Dataset
 from ..dataset import SMALLEST_NORM
 from ..hypotheses import loss_ratio_constant
@@ -34,11 +34,6 @@ __all__ = [
 ]
 
 
-def _gamma(gamma: float | Tensor) -> Tensor:
-    gamma_in_range(gamma)
-    return torch.as_tensor(gamma, dtype=torch.float64)
-
-
 def steps_after_start(run: Trajectory) -> Tensor:
     """Places (T',) of the records of a run of descent with step ≥ 1.
 
@@ -48,12 +43,12 @@ def steps_after_start(run: Trajectory) -> Tensor:
         For a run of gradient flow, or one with no such record, or with one record only: no run is read off one state.
     """
     if run.step is None or run.step_size is None:
-        fail("trajectory", "a run of gradient_descent", "one without steps")
+        fail("run", "a run of gradient_descent", "one without steps")
     places = (run.step >= 1).nonzero().flatten()
     if not len(places):
-        fail("trajectory", "a record after step 0", f"steps {run.step.tolist()}")
+        fail("run", "a record after step 0", f"steps {run.step.tolist()}")
     if len(run.step) < 2:
-        fail("trajectory", "at least two records", f"steps {run.step.tolist()}")
+        fail("run", "at least two records", f"steps {run.step.tolist()}")
     return places
 
 
@@ -64,9 +59,9 @@ def pull_sums(run: Trajectory) -> tuple[Tensor, Tensor]:
     under F-4.2's hypotheses it only falls. A run whose records begin later than step 0 is refused.
     """
     if run.step is None:
-        fail("trajectory", "a run of gradient_descent", "one without steps")
+        fail("run", "a run of gradient_descent", "one without steps")
     if int(run.step[0]) != 0:
-        fail("trajectory", "a record of step 0", f"records from step {int(run.step[0])} on")
+        fail("run", "a record of step 0", f"records from step {int(run.step[0])} on")
     G = run.loss.g(run.margins).mean(-1)
     width = run.step.diff().double().reshape(-1, *[1] * (G.ndim - 1))
     # The step that follows a record is that record's own G; the others of the interval lie between both ends.
@@ -82,12 +77,12 @@ def pull_sums(run: Trajectory) -> tuple[Tensor, Tensor]:
 
 def rank_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``C_2 = 256 C_R R⁴/γ²`` (...), the bound on the stable rank that the proof of F-4.2.3 ends with."""
-    return 256 * loss_ratio_constant(data, gamma) * data.R.double() ** 4 / _gamma(gamma) ** 2
+    return 256 * loss_ratio_constant(data, gamma) * data.R.double() ** 4 / leak_tensor(gamma) ** 2
 
 
 def slope_spread(gamma: float | Tensor) -> Tensor:
     """``(1+γ)²/(4γ)``: the most that ``E c²/(E c)²`` can be for numbers between γ and 1 (Kantorovich)."""
-    gamma = _gamma(gamma)
+    gamma = leak_tensor(gamma)
     return (1 + gamma) ** 2 / (4 * gamma)
 
 
@@ -132,7 +127,7 @@ def log_loss_bound(run: Trajectory, gamma: float | Tensor) -> Tensor:
     t = t.reshape(-1, *[1] * (run.log_loss.ndim - 1))
     start = LOGISTIC.log_mean(run.data.y * run.initial(run.data.x)).exp()
     step = torch.as_tensor(run.step_size, dtype=torch.float64)
-    unit = 16 * start * data.n * data.R.double() ** 2 / (_gamma(gamma) ** 2 * data.R_min.double() ** 2 * step)
+    unit = 16 * start * data.n * data.R.double() ** 2 / (leak_tensor(gamma) ** 2 * data.R_min.double() ** 2 * step)
     return math.log(2) + 0.5 * (unit / t).log()
 
 
@@ -141,4 +136,4 @@ def fast_loss_bound(data: Dataset, gamma: float | Tensor, step_size: float | Ten
     chapter).
     """
     step = torch.as_tensor(step_size, dtype=torch.float64)
-    return data.n / (0.35 * _gamma(gamma) ** 2 * data.R_min.double() ** 2 * step * (t.double() - 1))
+    return data.n / (0.35 * leak_tensor(gamma) ** 2 * data.R_min.double() ** 2 * step * (t.double() - 1))

@@ -14,11 +14,12 @@ from functools import cache
 import torch
 from scipy.special import chdtr
 
-from .._checks import fail, gamma_in_range, positive, positive_int
+from .._checks import fail, failure_probability, gamma_in_range, positive, positive_int
 from ..data import Dataset, gaussian_spectrum
-from ..hypotheses import Hypothesis, _delta
+from ..hypotheses import Hypothesis
 from ..spectra import Spectrum, autoregressive, equicorrelated, isotropic
-from .common import _fact
+from .common import yes_or_no
+from .draws import excused
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
@@ -54,7 +55,7 @@ class Geometry:
 
 def _logs(n: int, delta: float) -> tuple[float, float]:
     """``t`` of the tail ``e^-t`` for the 2n events about norms and for the n(n-1) about pairs, half of δ each."""
-    _delta(delta)
+    failure_probability(delta)
     return math.log(4 * n / delta), math.log(max(2 * n * (n - 1) / delta, 1.0))
 
 
@@ -156,7 +157,7 @@ def nearly_orthogonal(
     seen = [torch.atleast_1d(value) for value in deviations(data, d)]
     slack = torch.minimum(*(limit / value for limit, value in zip(allowed, seen)))
     count = slack.numel()
-    excused = min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)  # four standard deviations
+    aside = excused(count, delta)
     worst = slack.flatten().sort()
     unit = math.sqrt(math.log(n) / d)
     constants = {
@@ -165,12 +166,12 @@ def nearly_orthogonal(
         for name, pick in PICKS
     }
     why = (
-        f"in {count} draws, squared norms are off by at most {_short(constants['norms worst'])} and inner products"
-        f" reach {_short(constants['pairs worst'])}, in units of √(log n/d)."
+        f"in {count} draws, squared norms are off by at most {_readable(constants['norms worst'])} and inner products"
+        f" reach {_readable(constants['pairs worst'])}, in units of √(log n/d)."
     )
-    finding = Finding(float(worst.values[excused]), why, f"draw {int(worst.indices[excused])}", constants)
+    finding = Finding(float(worst.values[aside]), why, f"draw {int(worst.indices[aside])}", constants)
     law = gaussian and _could_be_gaussian(data, spectrum)
-    return decide("F-3.3", finding, _hypotheses(spectrum, bound, norms, law))
+    return decide("F-3.3", finding, _conditions_of_3_3(spectrum, bound, norms, law))
 
 
 def _could_be_gaussian(data: Dataset, spectrum: Spectrum) -> bool:
@@ -204,18 +205,18 @@ def _varies(data: Dataset, spectrum: Spectrum) -> bool:
     return min(by_products, by_lengths) > RARE
 
 
-def _short(value: float) -> str:
+def _readable(value: float) -> str:
     return f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
 
 PICKS = (("median", torch.median), ("worst", torch.max))
 
 
-def _hypotheses(spectrum: Spectrum, bound: float, log_term: float, gaussian: bool) -> tuple[Hypothesis, ...]:
+def _conditions_of_3_3(spectrum: Spectrum, bound: float, log_term: float, gaussian: bool) -> tuple[Hypothesis, ...]:
     d, norm = torch.tensor(float(spectrum.d), dtype=torch.float64), torch.tensor(spectrum.norm, dtype=torch.float64)
     return (
-        _fact("law", "samples are Gaussian", gaussian),
-        _fact("trace", "Tr Σ = d", abs(spectrum.trace / spectrum.d - 1) < 1e-6),
+        yes_or_no("law", "samples are Gaussian", gaussian),
+        yes_or_no("trace", "Tr Σ = d", abs(spectrum.trace / spectrum.d - 1) < 1e-6),
         Hypothesis("norm", f"‖Σ‖ ≤ {bound:g}", torch.tensor(float(bound), dtype=torch.float64), norm),
         Hypothesis(
             "n", "n ≤ d^O(1), used as ‖Σ‖ log(4n/δ) ≤ d", d, torch.tensor(bound * log_term, dtype=torch.float64)

@@ -22,13 +22,14 @@ from torch import Tensor
 from .._format import format_error
 from ..data import Dataset
 from ..margin import kkt_matrix, kkt_point
+from ..measures import signed_gram
 from ..network import TwoLayer
 from .at_point import KKT_TOLERANCE, AtPoint
 from .verdict import Finding
 
 __all__ = ["dual_value", "global_optimum", "room"]
 
-STARTS, STEPS = 32, 400
+RIVALS, RIVAL_STEPS = 32, 400
 """Competitors, and their steps, where duality decides nothing."""
 
 ENTRIES = 2_000_000
@@ -43,7 +44,7 @@ def room(data: Dataset, lam: Tensor, gamma: float | Tensor) -> Tensor:
     i and of the other class.
     """
     gamma = torch.as_tensor(gamma, dtype=torch.float64)[..., None, None]
-    agreement = data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
+    agreement = signed_gram(data)
     own = torch.eye(data.n, dtype=torch.bool, device=agreement.device)
     same = (data.y.unsqueeze(-1) == data.y.unsqueeze(-2)) & ~own
     least = torch.where(same, torch.minimum(gamma * agreement, agreement), gamma * agreement)
@@ -101,7 +102,7 @@ def _ascend_margin(net: TwoLayer, data: Dataset) -> Tensor:
     # Only what lies in the span of the samples matters: its coordinates are few.
     basis = torch.linalg.qr(data.x.mT, mode="reduced")[0]
     x, own = data.x @ basis, net.weights @ basis
-    starts = max(2, min(STARTS, ENTRIES // (net.m * (data.n + x.shape[-1]) * 10)))
+    starts = max(2, min(RIVALS, ENTRIES // (net.m * (data.n + x.shape[-1]) * 10)))
     stream = torch.Generator().manual_seed(0)
     size = own.norm() / own.numel() ** 0.5
     W = size * torch.randn(starts, *own.shape, generator=stream, dtype=torch.float64)
@@ -111,7 +112,7 @@ def _ascend_margin(net: TwoLayer, data: Dataset) -> Tensor:
     best = torch.full((starts,), math.inf, dtype=torch.float64)
     a, gamma = net.a.unsqueeze(-1), net.activation.gamma
     R_max = float(data.R_max) or 1.0
-    for step in range(STEPS):
+    for step in range(RIVAL_STEPS):
         z = W @ x.mT
         q = data.y * (a * torch.where(z >= 0, z, gamma * z)).sum(-2) / W.flatten(-2).norm(dim=-1, keepdim=True)
         best = torch.minimum(best, torch.where(q.amin(-1) > 0, 1 / q.amin(-1), math.inf).detach())

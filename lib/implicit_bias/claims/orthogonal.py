@@ -9,13 +9,14 @@ from functools import cache
 
 import torch
 
+from .._checks import failure_probability
 from .._format import format_error
 from ..data import Dataset, correlated, orthogonal
 from ..dynamics import gradient_descent
-from ..hypotheses import _delta
-from ..measures import activation_pattern, rho
+from ..measures import activation_pattern, independent, own_class, rho
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
+from .common import active_at_start
 from .draws import CHANCE
 from .orthogonal_runs import (
     ARRIVED,
@@ -23,13 +24,12 @@ from .orthogonal_runs import (
     balanced,
     equal_chance,
     equal_norms,
+    orthogonal_setting,
     rank_finding,
     reached,
-    setting,
     train,
     width,
 )
-from .orthogonal_tools import final_pattern, own_class
 from .registry import register
 from .verdict import Finding, Verdict, decide
 
@@ -46,7 +46,7 @@ def _equal() -> tuple[Trajectory, Trajectory]:
 
 
 @cache
-def _descent() -> tuple[Trajectory]:
+def _plain_descent() -> tuple[Trajectory]:
     """Plain descent from the start, ten samples of length 1."""
     data = orthogonal(10)
     initial = TwoLayer.init(data, 100, 100, relu(), 1e-2, output="1/m", seed=1)
@@ -66,7 +66,7 @@ def _waking() -> tuple[Trajectory, Trajectory]:
     "asleep with ρ frozen; ρ/log t → m/|S_i(0)| for r ∈ S_i(0).",
     "Lemma F.2",
     chapter="orthogonal",
-    positive=_descent,
+    positive=_plain_descent,
     negative=_waking,
     rules=EITHER,
 )
@@ -76,8 +76,8 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
     ``run`` after which the pattern was final (to the records' accuracy) and the C of ``T = C nm/(η R_min²)``.
     """
     data, initial, end = run.data, run.initial, run if flow is None else flow
-    found, known = reached(run, flow), setting(run.initial, run.data, run.loss)
-    predicted = final_pattern(initial, data)
+    found, known = reached(run, flow), orthogonal_setting(run.initial, run.data, run.loss)
+    predicted = active_at_start(initial, data)
     nets = [part.net(k) for part in (run, *([] if flow is None else [flow])) for k in range(len(part))]
     wrong = torch.stack([activation_pattern(net, data) != predicted for net in nets])
     own, count = own_class(initial, data), wrong.reshape(len(nets), -1).sum(1)
@@ -93,7 +93,7 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
         step = numbers["settled at"] = float(run.step[settled])
         reach = torch.as_tensor(run.step_size, dtype=torch.float64) * data.R_min.double() ** 2
         numbers["C"] = float((step * reach).max()) / (data.n * initial.m_pos)
-    if not bool((torch.linalg.matrix_rank(data.gram, hermitian=True) == data.n).all()):
+    if not independent(data):
         finding = Finding(0.0, "ρ is not unique: the samples are linearly dependent.", "", numbers)
         return decide("K-F.2", finding, known)
     moved, before = rho(end.net(-1), initial, data), rho(nets[settled], initial, data)
@@ -117,7 +117,7 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
 
 
 @cache
-def _uneven() -> tuple[Trajectory, Trajectory]:
+def _norms_to_10() -> tuple[Trajectory, Trajectory]:
     """As the positive control, with lengths from 1 to 10 in either class."""
     norms = torch.logspace(0, 1, 10, dtype=torch.float64).repeat(2)
     return train(orthogonal(20, norms=norms), 500, seed=1)
@@ -131,7 +131,7 @@ def _uneven() -> tuple[Trajectory, Trajectory]:
     "Lemma F.3 (with the norms that its proof takes)",
     chapter="orthogonal",
     positive=_equal,
-    negative=_uneven,
+    negative=_norms_to_10,
     rules=EITHER,
 )
 def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.01) -> Verdict:
@@ -139,7 +139,7 @@ def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.0
     paper, is ``2/(k+1)`` plus what chance does at this width with probability 1 - δ
     (:func:`implicit_bias.claims.orthogonal_tools.class_law`), k = n/2.
     """
-    _delta(delta)
+    failure_probability(delta)
     data, initial = run.data, run.initial
     found = reached(run, flow)
     reach, rarely = (
@@ -148,7 +148,8 @@ def rank_two(run: Trajectory, flow: Trajectory | None = None, delta: float = 0.0
     centre = (16 / 9 + 9) / 2
     claimed = f"2 ± {max(reach[:2]):.3f} and {centre - reach[2]:.3f} to {centre + reach[2]:.3f}"
     finding, short = rank_finding(found, [2.0, 2.0, centre], reach, claimed, rarely)
-    known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data), width(initial, data, delta))
+    even = (equal_norms(data), balanced(data), width(initial, data, delta))
+    known = (*orthogonal_setting(initial, data, run.loss), *even)
     return decide("K-F.3", finding, known, unsettled=short)
 
 
@@ -162,7 +163,7 @@ def _near_two(data: Dataset, m: int, delta: float) -> list[float]:
 
 
 @cache
-def _lopsided() -> tuple[Trajectory, Trajectory]:
+def _fifteen_to_five() -> tuple[Trajectory, Trajectory]:
     """Fifteen samples of one class, five of the other."""
     return train(orthogonal(20, positive=15), 200, seed=1)
 
@@ -175,7 +176,7 @@ def _lopsided() -> tuple[Trajectory, Trajectory]:
     "found here, sharper than Lemma F.3; proof in the chapter",
     chapter="orthogonal",
     positive=_equal,
-    negative=_lopsided,
+    negative=_fifteen_to_five,
     status="proved here",
     rules=EITHER,
 )
@@ -183,11 +184,11 @@ def sharper_rank(run: Trajectory, flow: Trajectory | None = None, delta: float =
     """K-F.3.k on a run, k = n/2: the stable ranks reached against ``2k/(k+1)`` and ``4k/(k+1)``, within what chance
     does at this width with probability 1 - δ: a standard deviation of ``2 √(k(k-1)/((k+1)³m))`` for a class.
     """
-    _delta(delta)
+    failure_probability(delta)
     data, initial = run.data, run.initial
     rarely = equal_chance(data, initial.m_pos, min(delta, CHANCE))[1]
     finding, short = rank_finding(
         reached(run, flow), *equal_chance(data, initial.m_pos, delta), rarely=rarely
     )
-    known = (*setting(initial, data, run.loss), equal_norms(data), balanced(data))
+    known = (*orthogonal_setting(initial, data, run.loss), equal_norms(data), balanced(data))
     return decide("K-F.3.k", finding, known, unsettled=short)

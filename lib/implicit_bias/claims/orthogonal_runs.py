@@ -16,14 +16,14 @@ from torch import Tensor
 from .._checks import fail
 from ..data import Dataset, orthogonal
 from ..dynamics import gradient_descent, gradient_flow
-from ..hypotheses import Hypothesis, _make
+from ..hypotheses import Hypothesis, inequality
 from ..losses import LOGISTIC, Loss
 from ..measures import activation_pattern
 from ..network import TwoLayer, relu
 from ..trajectory import DESCENT, FLOW, Trajectory
-from .common import _fact, is_relu, logistic
+from .common import active_at_start, has_layer_of_K, is_relu, logistic, samples_orthogonal, yes_or_no
 from .long_runs import goes_on
-from .orthogonal_tools import class_law, final_pattern, limit_network, ranks, squares_awake, whole_spread
+from .orthogonal_tools import class_law, limit_network, ranks, squares_awake, whole_spread
 from .verdict import Finding
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "equal_norms",
     "rank_finding",
     "reached",
-    "setting",
+    "orthogonal_setting",
     "train",
     "width",
 ]
@@ -52,41 +52,40 @@ ARRIVED = 1e-9
 # -- the hypotheses --------
 
 
-def setting(initial: TwoLayer, data: Dataset, loss: Loss = LOGISTIC) -> tuple[Hypothesis, ...]:
+def orthogonal_setting(initial: TwoLayer, data: Dataset, loss: Loss = LOGISTIC) -> tuple[Hypothesis, ...]:
     """p = 0 (to rounding), ReLU, K's second layer, logistic loss, a start with no preactivation at its kink, and for
     every sample some neuron of its class awake on it.
 
     A preactivation that is exactly 0 has probability 0: a start that has one, like the zero network, was not drawn.
     """
-    counts = final_pattern(initial, data).sum(-2)
+    counts = active_at_start(initial, data).sum(-2)
     drawn = bool((initial.preactivations(data.x) != 0).all())
-    k_layer = initial.m_pos == initial.m_neg and bool(((initial.a.abs() * initial.m_pos - 1).abs() < 1e-6).all())
     return (
-        _fact("orthogonal", "p = 0, to rounding", bool((data.p <= 1e-12 * data.R_min**2).all())),
-        _fact("activation", "ReLU", is_relu(initial)),
-        _fact("second layer", "a_j = ±1/m, m of each sign", k_layer),
+        yes_or_no("orthogonal", "p = 0, to rounding", samples_orthogonal(data)),
+        yes_or_no("activation", "ReLU", is_relu(initial)),
+        yes_or_no("second layer", "a_j = ±1/m, m of each sign", has_layer_of_K(initial)),
         logistic(loss),
-        _fact("start", "no ⟨w_j(0), x_i⟩ is 0", drawn),
-        _make("awake", "every S_i(0) has a neuron", counts.amin(-1).double(), 1.0),
+        yes_or_no("start", "no ⟨w_j(0), x_i⟩ is 0", drawn),
+        inequality("awake", "every S_i(0) has a neuron", counts.amin(-1).double(), 1.0),
     )
 
 
 def equal_norms(data: Dataset) -> Hypothesis:
     """``‖x_i‖`` all equal, to rounding: the slack is R_min/R_max."""
-    return _make("equal norms", "‖x_i‖ all equal", data.R_min.double() * (1 + 1e-9), data.R_max.double())
+    return inequality("equal norms", "‖x_i‖ all equal", data.R_min.double() * (1 + 1e-9), data.R_max.double())
 
 
 def balanced(data: Dataset) -> Hypothesis:
     """As many samples of each class: the slack is the smaller class over the larger."""
     positive = data.positive.sum(-1).double()
-    return _make(
+    return inequality(
         "balanced", "n/2 samples of each class", torch.minimum(positive, data.n - positive), data.n - data.n // 2
     )
 
 
 def width(initial: TwoLayer, data: Dataset, delta: float) -> Hypothesis:
     """K-A.2's condition ``m ≥ 50 log(2n/δ)``, which gives ``0.4m ≤ |S_i(0)| ≤ 0.6m``."""
-    return _make("width", "m ≥ 50 log(2n/δ)", initial.m_pos, 50 * math.log(2 * data.n / delta))
+    return inequality("width", "m ≥ 50 log(2n/δ)", initial.m_pos, 50 * math.log(2 * data.n / delta))
 
 
 # -- what a run has reached --------
@@ -121,7 +120,7 @@ class Reached:
         return Finding(slack, seen), "The run is too short to see the limit." if slack >= 1 and self.bound > 0.1 else ""
 
 
-def _log_time(run: Trajectory) -> Tensor:
+def _log_times(run: Trajectory) -> Tensor:
     """``log t`` (T, ...) of the records: the flow's own, or the logarithm of the step."""
     if run.log_time is not None:
         return run.log_time
@@ -129,7 +128,7 @@ def _log_time(run: Trajectory) -> Tensor:
     return run.step.double().log().reshape(shape).expand_as(run.log_loss)
 
 
-def _remainder(run: Trajectory, initial: TwoLayer, log_time: Tensor, first: int, last: tuple[int, int]) -> Tensor:
+def _slope_allowance(run: Trajectory, initial: TwoLayer, log_time: Tensor, first: int, last: tuple[int, int]) -> Tensor:
     """What ``dq_i/dlog t`` may differ from 1 between two records (..., n), from ``q + e^q = βt + c``.
 
     There ``|dq/dlog t - 1| ≤ (|q| + |c| + 1)/e^q``. ``c`` comes from the ``first`` record with the final pattern;
@@ -170,18 +169,18 @@ def reached(run: Trajectory, flow: Trajectory | None = None) -> Reached:
     if flow is not None:
         goes_on(run, flow)
         run = flow
-    limit, log_time = limit_network(initial, run.data), _log_time(run)
+    limit, log_time = limit_network(initial, run.data), _log_times(run)
     usable = torch.isfinite(log_time).reshape(len(run), -1).all(1).nonzero().flatten().tolist()
     if len(usable) < 2:
         fail("run", "two records or more after the start", len(usable))
-    predicted = final_pattern(initial, run.data)
+    predicted = active_at_start(initial, run.data)
     settled = (k for k in usable if torch.equal(activation_pattern(run.net(k), run.data), predicted))
     before, last = run.net(usable[-2]), run.net(usable[-1])
     elapsed = (log_time[usable[-1]] - log_time[usable[-2]])[..., None, None]
     slope = (last.weights - before.weights) / elapsed
     size = limit.weights.flatten(-2).norm(dim=-1).clamp_min(1e-300)
     error = (slope - limit.weights).flatten(-2).norm(dim=-1) / size
-    remainder = _remainder(run, initial, log_time, next(settled, usable[0]), (usable[-2], usable[-1]))
+    remainder = _slope_allowance(run, initial, log_time, next(settled, usable[0]), (usable[-2], usable[-1]))
     return Reached(
         float(log_time[usable[-1]].max()),
         float(error.max()),

@@ -21,19 +21,18 @@ from torch import Tensor
 
 from .._checks import fail, positive, positive_int
 from ..data import Dataset
-from ..measures import activation_pattern, class_stable_rank, margins
+from ..measures import activation_pattern, class_stable_rank, margins, own_class
 from ..network import TwoLayer
+from .common import active_at_start, samples_orthogonal
 
 __all__ = [
     "Law",
     "class_law",
     "draw_signs",
-    "final_pattern",
-    "freezing_bound",
+    "draining_bound",
     "frozen_margins",
     "limit_gram",
     "limit_network",
-    "own_class",
     "ranks",
     "ranks_of_grams",
     "squares_awake",
@@ -42,19 +41,9 @@ __all__ = [
 ]
 
 
-def own_class(net: TwoLayer, data: Dataset) -> Tensor:
-    """Pairs (..., M, n) in which the neuron's sign is the sample's label."""
-    return (net.a.sign().unsqueeze(-1) * data.y.unsqueeze(-2)) > 0
-
-
-def final_pattern(initial: TwoLayer, data: Dataset) -> Tensor:
-    """The pattern (..., M, n) at the end of training, from the one at the start (K-F.2): own class and awake there."""
-    return activation_pattern(initial, data) & own_class(initial, data)
-
-
 def squares_awake(net: TwoLayer, data: Dataset) -> Tensor:
     """``Σ_{j ∈ S_i} a_j²`` (..., n)."""
-    return (final_pattern(net, data) * net.a.square().unsqueeze(-1)).sum(-2)
+    return (active_at_start(net, data) * net.a.square().unsqueeze(-1)).sum(-2)
 
 
 def limit_network(initial: TwoLayer, data: Dataset) -> TwoLayer:
@@ -63,7 +52,7 @@ def limit_network(initial: TwoLayer, data: Dataset) -> TwoLayer:
     Row j is ``Σ_i ρ_ji x_i/‖x_i‖²`` with ``ρ_ji = |a_j|/Σ_{S_i} a_k²`` for ``j ∈ S_i`` and 0 elsewhere. A sample with
     ``S_i`` empty is never fitted, and gets 0. Every other one has margin 1.
     """
-    awake = final_pattern(initial, data)
+    awake = active_at_start(initial, data)
     rate = initial.a.abs().unsqueeze(-1) / squares_awake(initial, data).unsqueeze(-2)
     rho = torch.where(awake, rate, torch.zeros_like(rate))
     norms = data.norms.to(rho)
@@ -117,7 +106,7 @@ def trained_at(net: TwoLayer, data: Dataset, log_time: Tensor | float) -> TwoLay
     log_time = torch.as_tensor(log_time, dtype=torch.float64)
     if net.activation.name != "relu" or net.activation.own:
         fail("net", "a ReLU network", net.activation.name)
-    if bool((data.p > 1e-12 * data.R_min**2).any()):
+    if not samples_orthogonal(data):
         fail("data", "orthogonal samples", f"p = {float(data.p.max()):.3g}")
     pattern = activation_pattern(net, data)
     if bool((pattern & ~own_class(net, data)).any()):
@@ -131,7 +120,7 @@ def trained_at(net: TwoLayer, data: Dataset, log_time: Tensor | float) -> TwoLay
     return TwoLayer(net.weights + moved, net.a, net.activation, net.frozen_gram)
 
 
-def freezing_bound(initial: TwoLayer, data: Dataset, step_size: float) -> Tensor:
+def draining_bound(initial: TwoLayer, data: Dataset, step_size: float) -> Tensor:
     """Descent steps (..., n) after which no neuron of the other class is awake on sample i, whatever the step size.
 
     ``1 + (B/c)(1 + e^{q + 2B'})``: ``B`` the largest ``⟨w_j(0), x_i⟩/|a_j|`` among those neurons, ``c = η‖x_i‖²/n``,

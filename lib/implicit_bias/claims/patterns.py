@@ -13,15 +13,16 @@ import torch
 from torch import Tensor
 
 from .._checks import positive, positive_int
+from .._format import format_error
 from ..data import Dataset, correlated
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..losses import LOGISTIC
-from ..measures import rho
+from ..measures import independent, own_class, rho
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .clocks import conditions_of_K, largest_start, leaky_clocks
-from .decomposition import independent
+from .clocks import conditions_of_K, leaky_clocks
+from .common import largest_start, samples_orthogonal
 from .kkt_items import equality, leak_of
 from .long_runs import LongRun, disorder, long_run, ordered, right
 from .registry import register
@@ -84,7 +85,7 @@ def freezing_bound(net: TwoLayer, data: Dataset, step_size: float | Tensor) -> T
     """
     off = disorder(net, data)
     wrong = off.clamp_min(0)
-    own = torch.sign(net.a).unsqueeze(-1) == data.y.unsqueeze(-2)
+    own = own_class(net, data)
     leak = torch.as_tensor(leak_of(net), dtype=wrong.dtype)[..., None, None]
     gamma_i = torch.where(own, wrong / leak, wrong).amax(-2)
     q = data.y * net(data.x)
@@ -127,7 +128,7 @@ def live() -> tuple[Trajectory, Trajectory]:
 
 
 @cache
-def leaning() -> tuple[Trajectory]:
+def leaning_too_far() -> tuple[Trajectory]:
     """Samples that lean towards the other class so strongly that the ordered pattern is no pattern of a KKT point."""
     data = instances.beyond()
     net = TwoLayer.init(data, 8, 8, leaky_relu(instances.GAMMA), 0.01, output="1/m", seed=1)
@@ -155,7 +156,7 @@ def _named_time(run: LongRun, constant: float | None) -> tuple[float, str]:
         return given, "" if given >= proved and not silent else OPEN
     # A flow is descent with tiny steps.
     step = run.step_size or 1e-9 * unit
-    orthogonal = float(data.p) <= 1e-12 * float(data.R_min) ** 2
+    orthogonal = samples_orthogonal(data)
     bound = (freezing_bound if orthogonal else leaning_bound)(net, data, step)
     time = float(bound.log()) + (0.0 if run.step_size else math.log(step))
     silent = [] if orthogonal else leaky_clocks(net, data, 1 / step_unit(data, net, step)).hypotheses
@@ -187,7 +188,7 @@ def _after(run: LongRun, time: float) -> tuple[float, str]:
     "Lemma 5.6",
     chapter=CHAPTER,
     positive=live,
-    negative=leaning,
+    negative=leaning_too_far,
     rules={"run": (DESCENT, FLOW)},
 )
 def pattern_freezes(
@@ -245,7 +246,7 @@ def increment_error(run: LongRun, index: int) -> float:
     later = replace(run.nets, weights=run.nets.weights[index:])
     sizes = rho(later, run.initial, run.data).abs()
     grown = (sizes - sizes[0])[1:]  # (T, m, n)
-    own = (torch.sign(run.initial.a).unsqueeze(-1) == run.data.y).to(grown)
+    own = own_class(run.initial, run.data).to(grown)
     leak = torch.as_tensor(leak_of(run.initial), dtype=grown.dtype)
     scaled = grown * (own + (1 - own) / leak)
     centre = (scaled * own).sum(-2, keepdim=True) / own.sum(-2, keepdim=True).clamp_min(1)
@@ -270,7 +271,7 @@ def between_records(run: LongRun, index: int) -> str:
     "Lemma 5.7 (sign corrected)",
     chapter=CHAPTER,
     positive=live,
-    negative=leaning,
+    negative=leaning_too_far,
     rules={"run": (DESCENT, FLOW)},
 )
 def increments_agree(
@@ -288,7 +289,8 @@ def increments_agree(
         why = "there is no record after T." if start >= last else "ρ is not unique."
         return decide("K-5.7", Finding(math.nan, why), hypotheses)
     error = increment_error(joined, start)
-    finding = equality(error, "increments differ from those of the lemma by {error}.", f"record {start}")
+    why = f"increments differ from those of the lemma by {format_error(error)}."
+    finding = equality(error, why, f"record {start}")
     unsettled = "The pattern is not ordered yet:" if index is None else ""
     unsettled = unsettled or ("" if finding.true else between_records(joined, start))
     return decide("K-5.7", finding, hypotheses, unsettled=unsettled)

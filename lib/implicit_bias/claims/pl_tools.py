@@ -15,18 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import losses
-from .._checks import fail, gamma_in_range, positive_int
+from .._checks import fail, leak_tensor, positive_int
 from ..data import Dataset
 from ..losses import Loss
 from ..margin import max_margin
 from ..measures import proxy_pl_ratio
 from ..network import Activation, TwoLayer
 from ..span import generator
-from ..trajectory import Trajectory
 
 __all__ = [
     "Attack",
-    "along",
     "attack",
     "best_constant",
     "correlation",
@@ -44,11 +42,6 @@ __all__ = [
 # -- constants -------------------------------------------------------------------------------------------------------
 
 
-def _leak(gamma: float | Tensor) -> Tensor:
-    gamma_in_range(gamma)
-    return torch.as_tensor(gamma, dtype=torch.float64)
-
-
 def correlation(data: Dataset) -> Tensor:
     """``P = p(n-1)/R_min²`` (...): the most that all other samples together can lean on one."""
     return data.p.double() * (data.n - 1) / data.R_min.double() ** 2
@@ -56,28 +49,28 @@ def correlation(data: Dataset) -> Tensor:
 
 def d2_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``√2 γ R_min/(3R√n)`` (...), the constant of F-D.2."""
-    return math.sqrt(2) / 3 * _leak(gamma) * data.R_min.double() / (data.R.double() * math.sqrt(data.n))
+    return math.sqrt(2) / 3 * leak_tensor(gamma) * data.R_min.double() / (data.R.double() * math.sqrt(data.n))
 
 
 def e14_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``γ R_min/(2√2 R√n)`` (...), the constant of F-E.14."""
-    return _leak(gamma) * data.R_min.double() / (2 * math.sqrt(2) * data.R.double() * math.sqrt(data.n))
+    return leak_tensor(gamma) * data.R_min.double() / (2 * math.sqrt(2) * data.R.double() * math.sqrt(data.n))
 
 
 def gram_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``γ R_min √((1-P)/n)`` (...): what R_min, n and P alone guarantee, met where all pairs lean by ``-p y_i y_k``."""
-    return _leak(gamma) * data.R_min.double() * ((1 - correlation(data)).clamp_min(0) / data.n).sqrt()
+    return leak_tensor(gamma) * data.R_min.double() * ((1 - correlation(data)).clamp_min(0) / data.n).sqrt()
 
 
 def best_constant(data: Dataset, gamma: float | Tensor) -> Tensor:
     """``γ max_{‖w‖=1} min_i y_i⟨w,x_i⟩`` (...), the best proxy-PL constant (S-4); 0 if the data are not separable."""
-    return _leak(gamma) * max_margin(data).margin.double()
+    return leak_tensor(gamma) * max_margin(data).margin.double()
 
 
 def paper_time(data: Dataset, gamma: float | Tensor, loss_at_start: float | Tensor) -> Tensor:
     """``85 L(W(0)) R² n³/(γ² R_min²)`` (...), the time bound of F-3.4."""
     start = torch.as_tensor(loss_at_start, dtype=torch.float64)
-    return 85 * start * data.R.double() ** 2 * data.n**3 / (_leak(gamma) * data.R_min.double()) ** 2
+    return 85 * start * data.R.double() ** 2 * data.n**3 / (leak_tensor(gamma) * data.R_min.double()) ** 2
 
 
 def repaired_time(
@@ -87,16 +80,10 @@ def repaired_time(
 
     ``n²/(γ² R_min² (1-P))`` times ``(L(W(0)) + 1/log 2)/(1 - 1/e)²`` (logistic) or ``1/log 2`` (exponential).
     """
-    unit = data.n**2 / (_leak(gamma) ** 2 * data.R_min.double() ** 2 * (1 - correlation(data)).clamp_min(0))
+    unit = data.n**2 / (leak_tensor(gamma) ** 2 * data.R_min.double() ** 2 * (1 - correlation(data)).clamp_min(0))
     if losses.get(loss) is losses.EXPONENTIAL:
         return unit / math.log(2)
     return unit * (torch.as_tensor(loss_at_start, dtype=torch.float64) + 1 / math.log(2)) / (1 - math.exp(-1)) ** 2
-
-
-def along(trajectory: Trajectory) -> TwoLayer:
-    """All recorded networks of a run as one batch, time first (without frozen parts, which no gradient sees)."""
-    weights = torch.stack([trajectory.net(k).weights for k in range(len(trajectory))])
-    return TwoLayer(weights, trajectory.initial.a, trajectory.initial.activation)
 
 
 # -- the network that meets the best constant ------------------------------------------------------------------------
@@ -167,7 +154,7 @@ def extremal_network(
     return TwoLayer(torch.cat([v.expand(m_pos, -1), u.expand(m_neg, -1)]), a, activation)
 
 
-STARTS = 24
+ATTACK_STARTS = 24
 """Networks from which the adversary starts."""
 
 
@@ -192,7 +179,7 @@ def attack(
     m_neg: int,
     activation: Activation,
     loss: str | Loss = "logistic",
-    starts: int = STARTS,
+    starts: int = ATTACK_STARTS,
     steps: int = 300,
     seed: int = 0,
 ) -> Attack:

@@ -9,10 +9,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .._checks import as_float_tensor, fail, finite, numbers, positive
-from ..hypotheses import Hypothesis, _delta
+from .._checks import as_float_tensor, fail, failure_probability, finite, numbers, positive
+from ..hypotheses import Hypothesis
 from ..span import generator
-from .draws import ALPHA, Count
+from .draws import ALPHA, Count, excused
 from .registry import register
 from .verdict import Verdict, decide
 
@@ -80,7 +80,9 @@ OPEN = "The lemma leaves its constant open, and one below 5.46 refutes nothing:"
     positive=lambda: (random_matrices("signs", 50, 60, 40), subgaussian_norm("signs")),
     negative=_shifted,
 )
-def matrix_norm(A: Tensor, K: float, delta: float = 0.05, C: float = NET_CONSTANT) -> Verdict:
+def matrix_norm(
+    A: Tensor, K: float, delta: float = 0.05, constant: float = NET_CONSTANT
+) -> Verdict:
     """K-H.3 on a draw of ``A`` (m, n), or a batch (draws, m, n), whose entries have sub-gaussian norm at most ``K``.
 
     Centring and independence (at level 10⁻³ and 10⁻⁹) and tails (by counting) are tested on the entries at hand.
@@ -91,23 +93,23 @@ def matrix_norm(A: Tensor, K: float, delta: float = 0.05, C: float = NET_CONSTAN
     if A.ndim < 2 or not A.numel():
         fail("A", "a matrix (..., m, n) of at least one entry", f"shape {tuple(A.shape)}")
     finite(A, "A")
-    K, C = _one(K, "K"), _one(C, "C")
-    _delta(delta)
+    K, constant = _positive_number(K, "K"), _positive_number(constant, "constant")
+    failure_probability(delta)
     size = math.sqrt(A.shape[-2]) + math.sqrt(A.shape[-1]) + math.sqrt(math.log(2 / delta))
     norm = torch.linalg.matrix_norm(A, 2)
-    count = Count.of(C * K * size / norm, delta)
+    count = Count.of(constant * K * size / norm, delta)
     best = _best(norm / (K * size), delta)
-    seen = {"best": best, "C": C, "median": float(norm.median() / (K * size))}
-    why = f"{count.broken} of {count.draws} draws exceed the bound with C = {C:.3g}; C = {best:.3f} would do."
+    seen = {"best": best, "C": constant, "median": float(norm.median() / (K * size))}
+    why = f"{count.broken} of {count.draws} draws exceed the bound with C = {constant:.3g}; C = {best:.3f} would do."
     finding = count.finding(why, seen)
     if not bool((norm > 0).any()):
         finding = replace(finding, says_nothing="the matrix is zero.")
-    hypotheses = (_centred(A, K), _tails(A, K), _independent(A))
-    open_ = "" if finding.true or C >= NET_CONSTANT else OPEN
+    hypotheses = (_centred(A, K), _tails(A, K), _independent_entries(A))
+    open_ = "" if finding.true or constant >= NET_CONSTANT else OPEN
     return decide("K-H.3", finding, hypotheses, unsettled=count.unsettled() or open_)
 
 
-def _one(value: object, name: str) -> float:
+def _positive_number(value: object, name: str) -> float:
     """One number above 0."""
     positive(value, name)
     if numbers(value, name).numel() != 1:
@@ -118,8 +120,7 @@ def _one(value: object, name: str) -> float:
 def _best(ratios: Tensor, delta: float) -> float:
     """The least C that no more draws exceed than δ allows, four standard deviations included."""
     ratios = torch.atleast_1d(ratios).flatten().sort(descending=True).values
-    count = ratios.numel()
-    return float(ratios[min(int(delta * count + 4 * math.sqrt(delta * count)), count - 1)])
+    return float(ratios[excused(ratios.numel(), delta)])
 
 
 def _centred(A: Tensor, K: float) -> Hypothesis:
@@ -138,7 +139,7 @@ def _tails(A: Tensor, K: float) -> Hypothesis:
     return Hypothesis("tails", "entries have sub-gaussian norm at most K", (allowed / beyond).amin(), torch.ones(()))
 
 
-def _independent(A: Tensor) -> Hypothesis:
+def _independent_entries(A: Tensor) -> Hypothesis:
     """Products over disjoint 2×2 blocks of the entries less their mean: centred where entries are independent, and
     their sum, divided by the root of the sum of their squares, as small as a normal.
     """

@@ -9,12 +9,11 @@ import torch
 from torch import Tensor
 
 from .. import data as samples
-from .._checks import fail, positive, positive_int
+from .._checks import fail, failure_probability, positive, positive_int
 from ..data import Dataset
-from ..hypotheses import Hypothesis, _delta, _make
+from ..hypotheses import Hypothesis, inequality
 from ..network import TwoLayer, leaky_relu, relu
-from .clocks import active_at_start, rms_scale
-from .common import _fact
+from .common import active_at_start, largest_start, rms_scale, yes_or_no
 from .draws import Count, follows_normal
 from .random_matrix import LAWS, NET_CONSTANT, random_matrices, subgaussian_norm
 from .registry import register
@@ -39,11 +38,11 @@ RATE = (0.5 - math.log(1.5)) / 2
 """``P(χ²_d ≥ 3d/2) ≤ e^{-RATE d}``, and less for ``χ²_d ≤ d/2``: so ``d ≥ log(8m/δ)/RATE`` is enough for K-A.1."""
 
 
-def _law(net: TwoLayer, data: Dataset, scale: Tensor, gaussian: bool) -> Hypothesis:
+def _drawn_from_normal(net: TwoLayer, data: Dataset, scale: Tensor, gaussian: bool) -> Hypothesis:
     """The law as declared, where it is declared to be another, else as the entries tell."""
     whole = net.frozen_gram is not None or data.ambient_dim <= net.d
     if not (gaussian and whole):
-        return _fact("law", "the entries of W(0) are i.i.d. N(0, σ₀²), in all dimensions", False)
+        return yes_or_no("law", "the entries of W(0) are i.i.d. N(0, σ₀²), in all dimensions", False)
     return follows_normal(net.weights, scale)
 
 
@@ -56,7 +55,7 @@ def start_slacks(net: TwoLayer, data: Dataset, scale: float | Tensor, delta: flo
     size = net.weight_gram().diagonal(dim1=-2, dim2=-1).double() / (scale**2 * data.ambient_dim).unsqueeze(-1)
     norms = torch.minimum(2 * size.amin(-1), 1.5 / size.amax(-1).clamp_min(1e-300))
     root = math.sqrt(2 * math.log(4 * net.m * data.n / delta))  # net.m counts both signs: 8mn = 4(2m)n
-    largest = net.preactivations(data.x).abs().amax((-2, -1)).double()
+    largest = largest_start(net, data)
     bound = root * scale * data.R_max.double()
     # Samples of zero leave 0 ≤ 0, which is true.
     return norms, torch.where(largest > 0, bound / largest, math.inf)
@@ -69,7 +68,7 @@ def _fits_batch(scale: float | Tensor, net: TwoLayer) -> None:
 
 
 @cache
-def _starts(d: int, scale: float = 1e-3) -> tuple[TwoLayer, Dataset, float, float]:
+def _drawn_starts(d: int, scale: float = 1e-3) -> tuple[TwoLayer, Dataset, float, float]:
     data = samples.gaussian(10, d, seed=0, space="span")
     return TwoLayer.init(data, 20, 20, leaky_relu(0.5), scale, "1/m", seed=list(range(200))), data, scale, 0.1
 
@@ -81,8 +80,8 @@ def _starts(d: int, scale: float = 1e-3) -> tuple[TwoLayer, Dataset, float, floa
     " for all j, r, i, if d = Ω(log(mn/δ)).",
     "K, Lemma A.1; constant 21.2 log(8m/δ) proved in the chapter",
     chapter=CHAPTER,
-    positive=lambda: _starts(1000),
-    negative=lambda: _starts(12),
+    positive=lambda: _drawn_starts(1000),
+    negative=lambda: _drawn_starts(12),
 )
 def random_start(
     net: TwoLayer, data: Dataset, scale: float | Tensor, delta: float = 0.1, gaussian: bool = True
@@ -94,13 +93,13 @@ def random_start(
     """
     positive(scale, "scale")
     _fits_batch(scale, net)
-    _delta(delta)
+    failure_probability(delta)
     norms, products = start_slacks(net, data, scale, delta)
     count = Count.of(torch.minimum(norms, products), delta)
     seen = {"norms": float((norms < 1).double().mean()), "products": float((products < 1).double().mean())}
     why = f"{count.broken} of {count.draws} draws break a bound, and δ = {delta:g}."
-    high = _make("dimension", "d ≥ 21.2 log(8m/δ)", data.ambient_dim, math.log(4 * net.m / delta) / RATE)
-    law = _law(net, data, torch.as_tensor(scale, dtype=torch.float64), gaussian)
+    high = inequality("dimension", "d ≥ 21.2 log(8m/δ)", data.ambient_dim, math.log(4 * net.m / delta) / RATE)
+    law = _drawn_from_normal(net, data, torch.as_tensor(scale, dtype=torch.float64), gaussian)
     return decide("K-A.1", count.finding(why, seen), (law, high), unsettled=count.unsettled())
 
 
@@ -130,7 +129,7 @@ def hoeffding(m: int) -> float:
 def least_width(n: int, delta: float) -> int:
     """The width from which on ``n`` times :func:`chance_outside` stays at most δ."""
     n, m = positive_int(n, "n"), 1
-    _delta(delta)
+    failure_probability(delta)
     last = math.ceil(50 * math.log(2 * n / delta))
     for width in range(1, last + 1):
         m = width + 1 if n * chance_outside(width) > delta else m
@@ -138,7 +137,7 @@ def least_width(n: int, delta: float) -> int:
 
 
 @cache
-def _halves(m: int) -> tuple[TwoLayer, Dataset, float]:
+def _half_awake(m: int) -> tuple[TwoLayer, Dataset, float]:
     data = samples.orthogonal(10)
     return TwoLayer.init(data, m, m, relu(), 1e-3, "1/m", seed=list(range(100))), data, 0.1
 
@@ -149,15 +148,15 @@ def _halves(m: int) -> tuple[TwoLayer, Dataset, float]:
     "With probability at least 1-δ, 0.4m ≤ |S_i(0)| ≤ 0.6m for all i, if m ≥ 50 log(2n/δ).",
     "K, Lemma A.2",
     chapter=CHAPTER,
-    positive=lambda: _halves(270),
-    negative=lambda: _halves(16),
+    positive=lambda: _half_awake(270),
+    negative=lambda: _half_awake(16),
 )
 def half_active(net: TwoLayer, data: Dataset, delta: float = 0.1, gaussian: bool = True) -> Verdict:
     """K-A.2 on a draw of ``W(0)``, or a batch of draws (seeds), m neurons of each sign. ``gaussian=False`` says that
     the start comes from another law; that the entries may be normal, of any variance, is tested. ``constants``: the
     share of draws that break it, and the extremes of ``|S_i(0)|/m``.
     """
-    _delta(delta)
+    failure_probability(delta)
     m = min(net.m_pos, net.m_neg)
     counts = active_counts(net, data).double()
     size = torch.where(data.positive, net.m_pos, net.m_neg).double()
@@ -168,7 +167,7 @@ def half_active(net: TwoLayer, data: Dataset, delta: float = 0.1, gaussian: bool
     why = f"{count.broken} of {count.draws} draws break it, and δ = {delta:g}; |S_i(0)|/m is {seen['least']:.3f} to"
     why += f" {seen['most']:.3f}."
     # A zero sample is on no side of any neuron.
-    sided = _fact("samples", "no sample is zero", bool((data.norms > 0).all()))
-    wide = _make("width", "m ≥ 50 log(2n/δ)", m, 50 * math.log(2 * data.n / delta))
-    law = _law(net, data, rms_scale(net, data), gaussian)
+    sided = yes_or_no("samples", "no sample is zero", bool((data.norms > 0).all()))
+    wide = inequality("width", "m ≥ 50 log(2n/δ)", m, 50 * math.log(2 * data.n / delta))
+    law = _drawn_from_normal(net, data, rms_scale(net, data), gaussian)
     return decide("K-A.2", count.finding(why, seen), (law, sided, wide), unsettled=count.unsettled())

@@ -16,20 +16,10 @@ from ..data import Dataset
 from ..hypotheses import Hypothesis
 from ..trajectory import Trajectory
 from .balance import too_short
-from .common import fitted_rate, strictly_positive
+from .common import active_shares, fitted_rate, largest_start, strictly_positive
 from .registry import register
 from .relu_patterns import CHAPTER, one_each, opposing, small_C
-from .relu_tools import (
-    C_PROVED,
-    SHARE,
-    awake_shares,
-    balance,
-    beta,
-    correlation,
-    exponent,
-    rate_h,
-    setting_of_relu,
-)
+from .relu_tools import C_PROVED, SHARE, balance_of_active, exponent, paper_correlation, rate_h, setting_of_relu
 from .verdict import Finding, Verdict, decide, worst_of
 
 __all__ = ["log_bound", "loss_exponent", "proved_balance"]
@@ -39,7 +29,7 @@ SPREAD = 3.0
 first.
 """
 
-FINITE = "A finite run refutes no rate:"
+NO_RATE_REFUTED = "A finite run refutes no rate:"
 
 
 def proved_balance(data: Dataset) -> Tensor:
@@ -51,7 +41,7 @@ def loss_exponent(data: Dataset) -> tuple[Tensor, Tensor]:
     """``c₁(1-c₂s)/(1+c₂s)`` with ``c₁ = 1/c'² = 0.16`` and ``c₂ = 14R⁴``, and ``c₂ s``; each
     (...).
     """
-    part = (1 + 1 / SHARE) / proved_balance(data) * correlation(data)
+    part = (1 + 1 / SHARE) / proved_balance(data) * paper_correlation(data)
     return SHARE**2 * (1 - part) / (1 + part), part
 
 
@@ -108,7 +98,7 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
 def _still_open(run: Trajectory, finding: Finding) -> str:
     if math.isnan(finding.slack):
         return "Too few records in the last decade to fit a rate."
-    return too_short(run, 10.0) if finding.true else FINITE
+    return too_short(run, 10.0) if finding.true else NO_RATE_REFUTED
 
 
 # -- G.1 -------------------------------------------------------------------------------------------------------------
@@ -119,9 +109,9 @@ def log_bound(run: Trajectory, c1: Tensor) -> Tensor:
     constant ``c1`` (...).
     """
     data = run.data
-    share = awake_shares(run.initial, data)
-    size = beta(run.initial, data).double()
-    alpha = exponent(c1, 1 / share.amin(-1), correlation(data)).unsqueeze(-1)
+    share = active_shares(run.initial, data)
+    size = largest_start(run.initial, data)
+    alpha = exponent(c1, 1 / share.amin(-1), paper_correlation(data)).unsqueeze(-1)
     growth = (rate_h(run) / 2 * torch.exp(-size)).unsqueeze(-1) * share * data.norms.double() ** 2
     t = run.step[run.step > 0].double().reshape(-1, *[1] * share.ndim)
     return 2 * size + (-alpha * torch.log1p(growth * t)).logsumexp(-1) - math.log(data.n)
@@ -147,13 +137,13 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     after = run.step > 0
     if not bool(after.any()):
         return decide("K-G.1", Finding(math.nan, "no record after step 0."), given)
-    c1 = balance(run)[0].amin(0)
+    c1 = balance_of_active(run)[0].amin(0)
     loss = run.log_loss[after]
     bound = log_bound(run, c1)
     slack, place = worst_of((bound - loss).exp(), "record")
     kept = float((log_bound(run, proved) - loss).amin().exp())
     least = float((c1 / proved).min())
-    numbers = _constants(run, c1) | {"with the proved c1": kept, "proved c1": float(proved.min())}
+    numbers = _bound_constants(run, c1) | {"with the proved c1": kept, "proved c1": float(proved.min())}
     seen = ", ".join(
         f"{name} = {numbers[key]:.3f}" for name, key in (("c₁", "c1"), ("c'", "c'"), ("α", "alpha"))
     )
@@ -172,13 +162,13 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
 
 
 def _alpha(run: Trajectory, c1: Tensor) -> Tensor:
-    return exponent(c1, 1 / awake_shares(run.initial, run.data).amin(-1), correlation(run.data))
+    return exponent(c1, 1 / active_shares(run.initial, run.data).amin(-1), paper_correlation(run.data))
 
 
-def _constants(run: Trajectory, c1: Tensor) -> dict[str, float]:
-    share = awake_shares(run.initial, run.data).amin(-1)
+def _bound_constants(run: Trajectory, c1: Tensor) -> dict[str, float]:
+    share = active_shares(run.initial, run.data).amin(-1)
     alpha = _alpha(run, c1)
-    size = beta(run.initial, run.data)
+    size = largest_start(run.initial, run.data)
     return {
         "c1": float(c1.min()),
         "c'": float((1 / share).max()),

@@ -17,27 +17,16 @@ from torch import Tensor
 from .. import data as samples
 from ..data import Dataset
 from ..dynamics import gradient_descent, log_spaced
-from ..measures import class_stable_rank, networks
+from ..measures import class_stable_rank, networks, own_class, signed_gram
 from ..network import TwoLayer, relu
 from ..trajectory import Trajectory
 from .balance import too_short
-from .common import strictly_positive
+from .common import active_at_start, largest_start, strictly_positive
 from .registry import register
-from .relu_tools import (
-    C_PROVED,
-    beta,
-    both_classes,
-    correlation,
-    own_class,
-    pulls,
-    rank_constant,
-    rate_h,
-    setting_of_relu,
-    signed_gram,
-)
+from .relu_tools import C_PROVED, both_classes, class_rank_constant, paper_correlation, pulls, rate_h, setting_of_relu
 from .verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["moved_rank", "one_each", "opposing", "persistence", "small_C"]
+__all__ = ["moved_class_ranks", "one_each", "opposing", "push_ratios", "small_C"]
 
 CHAPTER = "relu_patterns"
 
@@ -96,7 +85,7 @@ def one_each(n: int, asleep: int = 0, steps: int = 2000) -> Trajectory:
 # -- 5.8: once on, always on -----------------------------------------------------------------------------------------
 
 
-def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
+def push_ratios(run: Trajectory) -> tuple[Tensor, Tensor]:
     """Why ``S_i(0)`` stays awake: ``(⟨w_j(0),x_i⟩ + all pushes up) / (all pushes down)``, at least 1 iff it does.
 
     Returns the smallest over the pairs at each record (T, ...), and at any step between a record
@@ -106,7 +95,7 @@ def persistence(run: Trajectory) -> tuple[Tensor, Tensor]:
     """
     data, net = run.data, run.initial
     start = net.preactivations(data.x)
-    kept = own_class(net, data) & (start >= 0)
+    kept = active_at_start(net, data)
     step = run.step
     pulled = pulls(run)
     u = signed_gram(data)
@@ -141,7 +130,7 @@ def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
     It is seen once the run has come to ``nm/(ηR_max²)``, up to its last step.
     """
     given = setting_of_relu(run, C)
-    at, between = persistence(run)
+    at, between = push_ratios(run)
     slack, place = worst_of(at, "record")
     gap = float(between.min()) if between.numel() else math.inf
     numbers = {"at records": slack, "between": gap, "last step": float(run.step[-1])}
@@ -163,7 +152,7 @@ def _least_and_most(run: Trajectory) -> tuple[Tensor, Tensor]:
     """
     data, net = run.data, run.initial
     own = own_class(net, data)
-    kept = own & (net.preactivations(data.x) >= 0)
+    kept = active_at_start(net, data)
     size = pulls(run) * data.norms.unsqueeze(-2) ** 2
     sides = [net.positive.unsqueeze(-1), ~net.positive.unsqueeze(-1)]
     least = torch.stack([size.masked_fill(~(kept & side), math.inf).amin((-2, -1)) for side in sides])
@@ -186,9 +175,9 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     measured. A run past that c is undecided, for the lemma leaves its own open.
     """
     data, net = run.data, run.initial
-    P, R2 = correlation(data), data.R.double() ** 2
+    P, R2 = paper_correlation(data), data.R.double() ** 2
     least, most = _least_and_most(run)
-    late = ((4 * R2 * P * least) >= beta(net, data) + rate_h(run) * data.R_max.double() ** 2).all(0)
+    late = ((4 * R2 * P * least) >= largest_start(net, data) + rate_h(run) * data.R_max.double() ** 2).all(0)
     reached = bool(late[-1].all())
     seen = late if reached else torch.zeros_like(late).index_fill(0, torch.tensor(len(run) - 1), True)
     slack_at = torch.where(seen, (8 * R2 * P * least / most).amin(0), math.inf)
@@ -207,7 +196,7 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
 # -- Theorem 4.3: the stable rank ------------------------------------------------------------------------------------
 
 
-def moved_rank(run: Trajectory) -> Tensor:
+def moved_class_ranks(run: Trajectory) -> Tensor:
     """``StableRank(W_j(t) - W_j(0))`` (T', ..., 2) at the records after step 0. As ``W_j(t)`` grows
     without bound and ``W_j(0)`` stays, its limits are those of ``StableRank(W_j(t))``.
     """
@@ -244,8 +233,8 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     if int(late.sum()) < 3:
         few = Finding(math.nan, f"the last decade of steps has {int(late.sum())} records; three are needed.")
         return decide("K-4.3.a", few, given)
-    seen = moved_rank(run)[late].amax(0)
-    bound = rank_constant(run.data)
+    seen = moved_class_ranks(run)[late].amax(0)
+    bound = class_rank_constant(run.data)
     possible = _largest_rank(run.data, run.initial)
     slack, place = worst_of(torch.where(bound < possible, bound / seen, math.inf), "class")
     worst, c = float(seen.max()), float(bound.min())

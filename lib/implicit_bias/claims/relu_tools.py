@@ -18,28 +18,24 @@ from torch import Tensor
 from .._checks import fail, positive
 from ..data import Dataset
 from ..hypotheses import Hypothesis, data_conditions
-from ..measures import rho_along
+from ..measures import own_class, rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import _fact, is_relu, logistic
+from .common import active_at_start, active_shares, has_layer_of_K, is_relu, largest_start, logistic, yes_or_no
 
 __all__ = [
     "C_PROVED",
     "SHARE",
-    "awake_shares",
-    "balance",
-    "beta",
+    "balance_of_active",
     "both_classes",
-    "correlation",
+    "paper_correlation",
     "exponent",
-    "limit_network",
-    "own_class",
+    "limit_of_late_net",
     "pull_ratio",
     "pulls",
-    "rank_constant",
+    "class_rank_constant",
     "rate_h",
     "setting_of_relu",
-    "signed_gram",
 ]
 
 SHARE = 0.4
@@ -51,30 +47,9 @@ C_PROVED = 40.0
 """A value of K-4.3's "sufficiently large C" for which the chapter proves K-5.8, K-E.2 and K-4.3 (with ``c' = 2.5``)."""
 
 
-def own_class(net: TwoLayer, data: Dataset) -> Tensor:
-    """Which pairs (..., m, n) are of one class: ``sign(a_j) = y_i``."""
-    return net.a.sign().unsqueeze(-1) * data.y.unsqueeze(-2) > 0
-
-
-def signed_gram(data: Dataset) -> Tensor:
-    """``u_ik = y_i y_k ⟨x_i, x_k⟩`` (..., n, n)."""
-    return data.gram * data.y.unsqueeze(-1) * data.y.unsqueeze(-2)
-
-
-def correlation(data: Dataset) -> Tensor:
+def paper_correlation(data: Dataset) -> Tensor:
     """``P = np/R_min²`` (...): the theorem's ``R_min⁻² p n``."""
     return data.n * data.p.double() / data.R_min.double() ** 2
-
-
-def awake_shares(net: TwoLayer, data: Dataset) -> Tensor:
-    """``|S_i|/m`` (..., n): the share of the neurons of its own class that each sample finds awake."""
-    own = own_class(net, data)
-    return (own & (net.preactivations(data.x) >= 0)).sum(-2).double() / own.sum(-2)
-
-
-def beta(net: TwoLayer, data: Dataset) -> Tensor:
-    """``β = max |⟨w_j(0), x_i⟩|`` (...), of the draw itself; K-A.1 bounds it with probability 1 - δ."""
-    return net.preactivations(data.x).abs().amax((-2, -1))
 
 
 def rate_h(run: Trajectory) -> Tensor:
@@ -94,13 +69,11 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     """
     positive(C, "C")
     net, data, h = run.initial, run.data, rate_h(run)
-    m = net.m_pos
-    of_K = net.m_neg == m and bool(((net.a.abs() * m - 1).abs() < 1e-6).all())
     one = torch.ones((), dtype=torch.float64)
     R2 = data.R_max.double() ** 2
     return (
-        _fact("activation", "ReLU", is_relu(net)),
-        _fact("second layer", "a_j = ±1/m, m neurons of each sign", of_K),
+        yes_or_no("activation", "ReLU", is_relu(net)),
+        yes_or_no("second layer", "a_j = ±1/m, m neurons of each sign", has_layer_of_K(net)),
         logistic(run.loss),
         data_conditions(data, 1.0, C)["H-K4.3"],
         Hypothesis("step", f"η ≤ nm/({C:g} R_max²)", *torch.broadcast_tensors(one / (C * R2), h)),
@@ -110,7 +83,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
         Hypothesis(
             "width",
             "each sample finds at least 0.4m neurons of its class awake",
-            *torch.broadcast_tensors(awake_shares(net, data).amin(-1), one * SHARE),
+            *torch.broadcast_tensors(active_shares(net, data).amin(-1), one * SHARE),
         ),
     )
 
@@ -118,7 +91,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
 def _drawn_size(net: TwoLayer, data: Dataset) -> Tensor:
     """β (...), or ∞ where some ``⟨w_j(0), x_i⟩`` is 0."""
     some_zero = (net.preactivations(data.x) == 0).any(-1).any(-1)
-    return beta(net, data).double().masked_fill(some_zero, math.inf)
+    return largest_start(net, data).masked_fill(some_zero, math.inf)
 
 
 def both_classes(data: Dataset) -> Hypothesis:
@@ -126,7 +99,7 @@ def both_classes(data: Dataset) -> Hypothesis:
     bounded.
     """
     counts = torch.stack([data.positive.sum(-1), (~data.positive).sum(-1)])
-    return _fact("both classes", "samples of both labels", counts > 0)
+    return yes_or_no("both classes", "samples of both labels", counts > 0)
 
 
 def pulls(run: Trajectory) -> Tensor:
@@ -136,12 +109,12 @@ def pulls(run: Trajectory) -> Tensor:
     return (rho_along(run) / run.data.norms.unsqueeze(-2) ** 2).abs()
 
 
-def balance(run: Trajectory) -> tuple[Tensor, Tensor]:
+def balance_of_active(run: Trajectory) -> tuple[Tensor, Tensor]:
     """The best constant of K-E.1 and K-5.5 at each record after step 0: ``ρ_{y_i,r,i}`` at its
     smallest over ``r ∈ S_i(0)``, over ``|ρ|`` at its largest; (T', ...). With it the smallest
     itself.
     """
-    kept = own_class(run.initial, run.data) & (run.initial.preactivations(run.data.x) >= 0)
+    kept = active_at_start(run.initial, run.data)
     rho = rho_along(run)[run.step > 0].abs()
     least = rho.masked_fill(~kept, math.inf).amin((-2, -1))
     return least / rho.amax((-2, -1)), least
@@ -153,7 +126,7 @@ def pull_ratio(R: float | Tensor, P: float | Tensor) -> Tensor:
     return R**2 / (SHARE - 3 * P)
 
 
-def rank_constant(data: Dataset) -> Tensor:
+def class_rank_constant(data: Dataset) -> Tensor:
     """The constant (..., 2) of K-4.3.a for ``W_{+1}`` and ``W_{-1}``: a function of R and of the class sizes alone.
 
     ``c = R² (1+P)/(1-P) (c'κ)² (1 + (k'/k)(Pκ)²)`` at the largest P that H-K4.3 with C = 40 allows, ``P = 1/(40R²)``; k
@@ -174,7 +147,7 @@ def exponent(c1: float | Tensor, c_prime: float | Tensor, P: float | Tensor) -> 
     return (1 - (1 + c_prime) * P / c1) / (c_prime**2 * (1 + P / c1))
 
 
-def limit_network(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Tensor]:
+def limit_of_late_net(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Tensor]:
     """Where descent goes from a late ReLU network, if own-class pairs that are awake stay so: the limit of ``W/log t``,
     up to a factor, with all margins 1, and the share of time (m, n) that each other-class pair is awake there.
 
@@ -188,11 +161,11 @@ def limit_network(net: TwoLayer, data: Dataset) -> tuple[TwoLayer, Tensor]:
         fail("net", "one network and one data set", f"batch {tuple(net.weights.shape[:-2])}")
     net, data = net.to(torch.float64), data.to(torch.float64)
     own, size = own_class(net, data), net.a.abs().unsqueeze(-1)
-    awake = own & (net.preactivations(data.x) >= 0)
+    awake = active_at_start(net, data)
     lam = one = torch.ones(data.n, dtype=torch.float64)
     for _ in range(100):
         push = torch.stack([_push_back(lam * row, data, ~mine) for row, mine in zip(awake, own)])
-        seen = torch.stack([_beyond(data, row > 0) for row in push])  # (m, n, d)
+        seen = torch.stack([_beside_kinks(data, row > 0) for row in push])  # (m, n, d)
         K = torch.einsum("mi,id,mkd->ik", size * awake, data.x, size.unsqueeze(-1) * awake.unsqueeze(-1) * seen)
         solved = torch.linalg.lstsq(K, one.unsqueeze(-1), driver="gelsd").solution.squeeze(-1)
         weights = torch.einsum("k,mkd->md", solved, size.unsqueeze(-1) * awake.unsqueeze(-1) * seen)
@@ -212,7 +185,7 @@ def _push_back(pull: Tensor, data: Dataset, others: Tensor) -> Tensor:
     return push
 
 
-def _beyond(data: Dataset, kinks: Tensor) -> Tensor:
+def _beside_kinks(data: Dataset, kinks: Tensor) -> Tensor:
     """The samples (n, d) without their components along those in ``kinks``."""
     basis = torch.linalg.qr(data.x[kinks].mT).Q
     return data.x - data.x @ basis @ basis.mT

@@ -14,21 +14,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from .._checks import fail, gamma_in_range, positive_int
+from .._checks import fail, positive_int
 from ..data import Dataset
-from ..measures import activation_pattern
 from ..network import Activation, TwoLayer, relu
 from ..trajectory import Trajectory
+from .common import has_layer_of_K
 
 __all__ = [
     "angles",
     "batch_of",
     "class_means",
-    "clocks",
+    "clock_grid",
     "in_units_of_F",
-    "leaky_limit",
     "log_steps",
-    "ordered",
     "relu_limits",
     "starts",
     "two_row_stable_rank",
@@ -46,7 +44,7 @@ def in_units_of_F(net: TwoLayer) -> TwoLayer:
         If the second layer is not ``±1/m`` with m neurons of each sign.
     """
     m = net.m // 2
-    if net.m_pos != net.m_neg or not bool(((net.a.abs() * m - 1).abs() < 1e-6).all()):
+    if not has_layer_of_K(net):
         fail("net", "K's network, m neurons of each sign and a = ±1/m", repr(net))
     c = math.sqrt(2 / m)
     return replace(net.scaled(c), a=net.a / c)
@@ -67,15 +65,6 @@ def two_row_stable_rank(v: Tensor, u: Tensor, m_pos: int, m_neg: int) -> Tensor:
     return 2 / (1 + torch.hypot(vv - uu, 2 * vu) / (vv + uu))
 
 
-def leaky_limit(gamma: float | Tensor) -> Tensor:
-    """``1 + ((1-γ)/(1+γ))² = 2(1+γ²)/(1+γ)²``: limit of the whole matrix's stable rank at p = 0, equal norms, balanced
-    (S-6).
-    """
-    gamma_in_range(gamma)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
-    return 1 + ((1 - gamma) / (1 + gamma)) ** 2
-
-
 def relu_limits(k: int) -> tuple[float, float]:
     """``2k/(k+1)`` for each class and ``4k/(k+1)`` for the whole: ReLU, p = 0, equal norms, k samples a class, m → ∞
     (K-F.3.k).
@@ -87,7 +76,7 @@ def relu_limits(k: int) -> tuple[float, float]:
 # -- the two halves of a network --------
 
 
-def _halves(net: TwoLayer) -> tuple[Tensor, Tensor]:
+def _sign_masks(net: TwoLayer) -> tuple[Tensor, Tensor]:
     """Masks (m,) of the positive and of the negative rows, the same in a whole batch."""
     positive = net.positive.reshape(-1, net.m)
     if bool((positive != positive[0]).any()):
@@ -107,7 +96,7 @@ def class_means(net: TwoLayer) -> tuple[Tensor, Tensor, Tensor]:
     bound : (..., 2)      ``1 + ‖E_j‖_F²/(m_j ‖β_j‖²)``, never below the stable rank of ``W_j``
     """
     gram, sizes, rests, bounds = net.weight_gram(), [], [], []
-    for rows in _halves(net):
+    for rows in _sign_masks(net):
         own = gram[..., rows, :][..., rows]
         size, count = own.mean((-2, -1)), int(rows.sum())
         # Centre before summing: the trace minus count·size loses everything once the rows agree.
@@ -125,7 +114,7 @@ def angles(net: TwoLayer, v: Tensor, u: Tensor) -> Tensor:
     """
     found = []
     gram = net.weight_gram()
-    for rows, target in zip(_halves(net), (v, u)):
+    for rows, target in zip(_sign_masks(net), (v, u)):
         values, vectors = torch.linalg.eigh(gram[..., rows, :][..., rows])
         left, size = vectors[..., -1], values[..., -1:].clamp_min(1e-300).sqrt()
         # W = U S Rᵀ, so r = Wᵀ l / σ; what lies outside the coordinates has the squared length lᵀ F l / σ².
@@ -141,12 +130,6 @@ def angles(net: TwoLayer, v: Tensor, u: Tensor) -> Tensor:
     return torch.stack(found, dim=-1)
 
 
-def ordered(net: TwoLayer, data: Dataset) -> Tensor:
-    """Whether every neuron is on its own class's side of every sample (...): ``sign⟨w_{j,r}, x_i⟩ = j y_i`` (K-5.6)."""
-    sides = activation_pattern(net, data)
-    return (sides == (torch.sign(net.a).unsqueeze(-1) * data.y.unsqueeze(-2) > 0)).all(-1).all(-1)
-
-
 # -- runs --------
 
 
@@ -160,7 +143,7 @@ def log_steps(run: Trajectory, before: int = 0, step_size: float | Tensor = 1.0)
     return torch.logaddexp(run.log_time - torch.as_tensor(step_size, dtype=torch.float64).log(), start)
 
 
-def clocks(start: float, until: float, count: int) -> list[float]:
+def clock_grid(start: float, until: float, count: int) -> list[float]:
     """``count`` values of the loss clock, log-spaced from ``start`` to exactly ``until``."""
     if not 0 < start < until or count < 2:
         fail("start, until, count", "0 < start < until and count >= 2", f"{start}, {until}, {count}")

@@ -7,19 +7,16 @@ import math
 import torch
 from torch import Tensor
 
-from .._checks import fail, positive
+from .._checks import fail, failure_probability, positive
 from ..data import Dataset
-from ..hypotheses import Hypothesis, _delta
+from ..hypotheses import Hypothesis
 from ..losses import LOGISTIC
 from ..measures import gradient, margins
 from ..network import Activation, TwoLayer
+from .draws import excused
 from .loss_ratio_instances import across_a_kink, equal_rows, gaussian_starts, pair
 from .loss_ratio_search import hunt_gradient, hunt_output, remainder
-from .loss_ratio_tools import (
-    excused,
-    smooth_setting,
-    smoothness,
-)
+from .loss_ratio_tools import smooth_setting, smoothness
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -52,7 +49,7 @@ def small_start(net: TwoLayer, data: Dataset, scale: float, delta: float = 0.01)
     done is in ``constants``. The law of W(0) is tested: its size, and that no two rows lean on each other.
     """
     positive(scale, "scale")
-    _delta(delta)
+    failure_probability(delta)
     scale = torch.as_tensor(scale, dtype=torch.float64)  # its square may be more than a float holds
     m, d, L = net.m, data.ambient_dim, math.log(4 * net.m / delta)
     roots = math.sqrt(m) + math.sqrt(d)
@@ -67,18 +64,18 @@ def small_start(net: TwoLayer, data: Dataset, scale: float, delta: float = 0.01)
         "along μ̂": 2 * scale * mu.norm(dim=-1) * math.sqrt(L) / along,
     }
     count = spectral.numel()
-    ordered = {name: value.flatten().sort().values for name, value in slacks.items()}
+    ranked = {name: value.flatten().sort().values for name, value in slacks.items()}
     joint = torch.stack([value.flatten() for value in slacks.values()]).amin(0).sort()
-    slack, name = float(joint.values[excused(count, delta)]), min(ordered, key=lambda k: float(ordered[k][0]))
-    numbers = {key: float(value[0]) for key, value in ordered.items()} | {"C_0 needed": float(spectral.max())}
+    slack, name = float(joint.values[excused(count, delta)]), min(ranked, key=lambda k: float(ranked[k][0]))
+    numbers = {key: float(value[0]) for key, value in ranked.items()} | {"C_0 needed": float(spectral.max())}
     why = (
         f"over {count} draw{'s' * (count > 1)} the tightest is the {name}; C_0 = {numbers['C_0 needed']:.3f} would do."
     )
     finding = Finding(slack, why, f"draw {int(joint.indices[excused(count, delta)])}", numbers)
-    return decide("F-E.1", finding, _law(gram, scale, m, d))
+    return decide("F-E.1", finding, _gram_of_normal(gram, scale, m, d))
 
 
-def _law(gram: Tensor, scale: float, m: int, d: int) -> tuple[Hypothesis, ...]:
+def _gram_of_normal(gram: Tensor, scale: float, m: int, d: int) -> tuple[Hypothesis, ...]:
     """That entries are i.i.d. N(0, scale²), as far as ``W Wᵀ`` can tell: tests passed with probability 1 - 10⁻⁹."""
     lengths, t = gram.diagonal(dim1=-2, dim2=-1), math.log(4 * gram.numel() / 1e-9)
     share = lengths.sum(-1) / (scale**2 * m * d)
@@ -127,12 +124,12 @@ def _straight(net: TwoLayer) -> str:
     return "φ is linear to rounding, and so is the network." if bool((H < LINEAR).any()) else ""
 
 
-def _times(slack: float) -> float:
+def _times_its_bound(slack: float) -> float:
     """How many times its bound something is, of its slack."""
     return 1 / slack if slack else math.inf
 
 
-def _same(size: Tensor) -> str:
+def _networks_agree(size: Tensor) -> str:
     """Why nothing is said of networks that agree."""
     return "" if bool((size > 0).any()) else "the two networks agree, and so do both sides."
 
@@ -161,12 +158,12 @@ def nearly_linear(
     slack, place = worst_of(_bounded(error, bound), "sample")
     numbers, why = (
         {"given": slack},
-        f"the error is {_times(slack):.3f} times its bound at the networks given",
+        f"the error is {_times_its_bound(slack):.3f} times its bound at the networks given",
     )
-    idle = _straight(net) or ("" if search else _same(size * data.R_max.double()))
+    idle = _straight(net) or ("" if search else _networks_agree(size * data.R_max.double()))
     if search and not idle:
         found = hunt_output(net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(H).min())).ratio
-        by_adversary = _times(found)
+        by_adversary = _times_its_bound(found)
         numbers["adversary"] = by_adversary
         why = f"{why}, {found:.4g} times where an adversary drives it"
         if by_adversary < slack:
@@ -211,11 +208,11 @@ def lipschitz_gradient(
     name = min(numbers, key=numbers.get)
     slack, why = numbers[name], f"tightest is the part on {PARTS[name]}"
     if search:
-        found = _times(
+        found = _times_its_bound(
             hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio
         )
         numbers["adversary"] = found
-        why += f"; an adversary brings the gradient's change to {_times(found):.3g} times its bound"
+        why += f"; an adversary brings the gradient's change to {_times_its_bound(found):.3g} times its bound"
         slack, name = (found, "adversary") if found < slack else (slack, name)
     return decide("F-E.3", Finding(slack, f"{why}.", name, numbers), _smooth_by(net, H))
 

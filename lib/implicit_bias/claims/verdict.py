@@ -97,15 +97,25 @@ class Verdict(Comparable, Savable):
         )
 
 
-def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, unsettled: str = "") -> Verdict:
+def decide(
+    claim: str,
+    finding: Finding,
+    hypotheses: tuple[Hypothesis, ...],
+    *,
+    unsettled: str = "",
+    too_early: str = "",
+) -> Verdict:
     """Combine a finding with its hypotheses: vacuous if one fails or nothing could break the conclusion, undecided if
-    ``unsettled`` says why or nothing could be measured, else what was found.
+    ``unsettled`` says why or nothing could be measured, else what was found. ``too_early`` is a sentence where the
+    conclusion is open even so, of an instance whose hypotheses fail.
     """
     conclusion = finding.conclusion
     broken = [h for h in hypotheses if not bool(h.holds.all())]
     verdict, why = conclusion, finding.why
     if broken:
-        verdict, why = VACUOUS, _broken(broken, finding)
+        conclusion = UNDECIDED if too_early else conclusion
+        became = f"is open. {too_early}" if too_early else "is open:" if conclusion == UNDECIDED else f"{conclusion}:"
+        verdict, why = VACUOUS, f"{_worst_broken(broken)} The conclusion {became} {why}"
     elif finding.says_nothing:
         verdict, why = VACUOUS, f"It says nothing here: {finding.says_nothing} {why}"
     elif unsettled:
@@ -113,13 +123,12 @@ def decide(claim: str, finding: Finding, hypotheses: tuple[Hypothesis, ...], *, 
     return Verdict(claim, verdict, finding.slack, conclusion, why, finding.worst, hypotheses, finding.constants)
 
 
-def _broken(broken: list[Hypothesis], finding: Finding) -> str:
-    """Which hypothesis fails worst, and what became of the conclusion."""
+def _worst_broken(broken: list[Hypothesis]) -> str:
+    """Which hypothesis fails worst."""
     # A slack that is no number is no smaller than another, and yet the worst.
     first = min(broken, key=lambda h: float(h.slack.nan_to_num(nan=-1.0).min()))
     slack = format_slack(float(first.slack.min()))
-    seen = "is open" if finding.conclusion == UNDECIDED else finding.conclusion
-    return f"{first.name} fails ({first.statement}; slack {slack}). The conclusion {seen}: {finding.why}"
+    return f"{first.name} fails ({first.statement}; slack {slack})."
 
 
 def worst_of(values: Tensor, what: str) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from .._checks import gamma_in_range
+from .._checks import leak_tensor
 from ..data import Dataset, orthogonal
 from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..hypotheses import Hypothesis
@@ -17,14 +17,14 @@ from ..measures import stable_rank
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .common import _fact, is_leaky, logistic
-from .leaky_limits import FINITE, read_limit, start_left
+from .common import NO_LIMIT_REFUTED, is_leaky, logistic, samples_orthogonal, yes_or_no
+from .leaky_limits import read_limit, start_shows
 from .long_runs import LongRun, long_run
 from .patterns import CHAPTER
 from .registry import register
 from .verdict import Verdict, decide
 
-__all__ = ["linear_predictor", "whole_net", "whole_rank", "z_ratio"]
+__all__ = ["linear_predictor", "whole_layer_limits", "whole_rank", "z_ratio"]
 
 
 def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
@@ -33,16 +33,14 @@ def whole_rank(gamma: float | Tensor, share: float | Tensor = 0.5) -> Tensor:
 
     ``share`` is the part of ``Σ_i ‖x_i‖⁻²`` that the positive samples hold: a half makes the rank largest.
     """
-    gamma_in_range(gamma)
-    gamma, share = (torch.as_tensor(v, dtype=torch.float64) for v in (gamma, share))
+    gamma, share = leak_tensor(gamma), torch.as_tensor(share, dtype=torch.float64)
     tilt = (1 - gamma**2) / (1 + gamma**2)
     return 2 / (1 + (1 - 4 * share * (1 - share) * tilt**2).sqrt())
 
 
 def z_ratio(gamma: float | Tensor) -> Tensor:
     """``(1+γ)/(1+γ²)`` (...): the limit of ``‖z‖/‖z*‖`` there."""
-    gamma_in_range(gamma)
-    gamma = torch.as_tensor(gamma, dtype=torch.float64)
+    gamma = leak_tensor(gamma)
     return (1 + gamma) / (1 + gamma**2)
 
 
@@ -74,12 +72,12 @@ def _orthogonal_run(data: Dataset) -> tuple[Trajectory, Trajectory]:
 def _symmetric(run: LongRun) -> tuple[Hypothesis, ...]:
     data, net = run.data, run.initial
     return (
-        _fact("activation", "leaky ReLU", is_leaky(net)),
+        yes_or_no("activation", "leaky ReLU", is_leaky(net)),
         logistic(run.loss),
-        _fact("p = 0", "the samples are orthogonal", float(data.p) <= 1e-12 * float(data.R_max) ** 2),
-        _fact("equal norms", "R = 1", abs(float(data.R) - 1) < 1e-9),
-        _fact("balanced", "as many samples of each class", 2 * int(data.positive.sum()) == data.n),
-        _fact("equal widths", "as many neurons of each sign, |a_j| equal", net.m_pos == net.m_neg and _even(net)),
+        yes_or_no("p = 0", "the samples are orthogonal", samples_orthogonal(data)),
+        yes_or_no("equal norms", "R = 1", abs(float(data.R) - 1) < 1e-9),
+        yes_or_no("balanced", "as many samples of each class", 2 * int(data.positive.sum()) == data.n),
+        yes_or_no("equal widths", "as many neurons of each sign, |a_j| equal", net.m_pos == net.m_neg and _even(net)),
     )
 
 
@@ -100,7 +98,7 @@ def _even(net: TwoLayer) -> bool:
     status="proved here",
     rules={"run": (DESCENT, FLOW)},
 )
-def whole_net(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
+def whole_layer_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     """S-6 on a run of descent and the flow that goes on from it: the larger relative error of the two limits, against
     log t.
     """
@@ -111,7 +109,7 @@ def whole_net(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     finding, unsettled = read_limit(clock, torch.maximum(rank, length), "the larger relative error")
     if clock.numel():
         finding.constants.update({"rank error": float(rank[-1]), "length error": float(length[-1])})
-    unsettled = unsettled or ("" if finding.true else start_left(joined) or FINITE)
+    unsettled = unsettled or ("" if finding.true else start_shows(joined) or NO_LIMIT_REFUTED)
     return decide("S-6", finding, hypotheses, unsettled=unsettled)
 
 

@@ -2,7 +2,7 @@
 for all.
 """
 
-from .direction import balance, basins, collapse, falling, kinks, rising_margin, two_residuals
+from .direction import balance, basins, collapse_to_limit, falling, kinks, rising_margin, two_residuals
 from .kkt import boundary_slice, break_curves, gram_heat, multiplier_interval, neuron_arrows, sides_of_neurons
 from .linear_boundary import accuracy_curves, ladder, means_plane, pair_cone
 from .near import (
@@ -58,7 +58,7 @@ __all__ = [
     "boundary_slice",
     "break_curves",
     "bulk",
-    "collapse",
+    "collapse_to_limit",
     "colour_of",
     "concentration",
     "constants_against_correlation",

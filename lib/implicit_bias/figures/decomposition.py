@@ -50,7 +50,7 @@ def reach(
     ax.set(xscale="log", xlabel="$t$")
 
 
-def curves(
+def curves_over_steps(
     ax: Axes,
     step: Tensor,
     named: Mapping[str, Tensor],

@@ -72,7 +72,7 @@ def falling(ax: Axes, s: Tensor, curves: dict[str, Tensor], floor: float = 1e-9)
     ax.set(xscale="log", yscale="log", xlabel=r"$s = \log(1/L)$")
 
 
-def collapse(
+def collapse_to_limit(
     axes: Sequence[Axes], s: Tensor, distance: Tensor, memory: Tensor, names: Sequence[str], law: tuple
 ) -> None:
     """Distances (T, b) against the clock, and against the clock in units of each run's memory (b,), with their law."""

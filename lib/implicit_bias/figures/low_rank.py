@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
 
-FAMILY = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
 
 
 def turning(
@@ -37,7 +37,7 @@ def bound_and_truth(ax: Axes, step: Tensor, curves: Mapping[str, Tensor], ylabel
 
 def rank_steps(ax: Axes, step: Tensor, ranks: Mapping[str, Tensor], ylabel: str) -> None:
     """Stable ranks against the step, on an axis that shows step 0; each value (T,) or (T, runs): mean and sd."""
-    for (name, values), colour in zip(ranks.items(), FAMILY):
+    for (name, values), colour in zip(ranks.items(), COLOURS):
         values = np.asarray(values)
         mean = values if values.ndim == 1 else values.mean(-1)
         ax.plot(step, mean, color=colour, marker=".", ms=4, label=name)
@@ -52,7 +52,7 @@ def rank_steps(ax: Axes, step: Tensor, ranks: Mapping[str, Tensor], ylabel: str)
 
 def collapse(ax: Axes, s: Tensor, ranks: Tensor, groups: Sequence[str], fine: Tensor, curve: Tensor) -> None:
     """Stable ranks (groups, points) of many runs against the size of what training added; the formula as a line."""
-    for name, x, y, colour, marker in zip(groups, s, ranks, FAMILY, "osD^vPX"):
+    for name, x, y, colour, marker in zip(groups, s, ranks, COLOURS, "osD^vPX"):
         ax.plot(x.flatten(), y.flatten(), marker, ms=4, color=colour, alpha=0.7, ls="none", label=name)
     ax.plot(fine, curve, color="black", lw=1.2)
     ax.set(xscale="log", yscale="log", ylabel=r"StableRank$(W(t))$")

@@ -11,7 +11,7 @@ from torch import Tensor
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 
 PAIR = ((BLUE, "-"), (ORANGE, "--"))
-FAMILY = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"))
+FAMILY_STYLES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), (PURPLE, "D"))
 
 
 def activation_pair(axes: Sequence[Axes], z: Tensor, values: dict[str, Tensor], slopes: dict[str, Tensor]) -> None:
@@ -54,7 +54,7 @@ def bulk(axes: Sequence[Axes], spectra: dict[str, Tensor], densities: Sequence[t
 
 def initial_value(axes: Sequence[Axes], d: Tensor, measured: dict[int, Tensor], curves: dict[int, Tensor]) -> None:
     """Stable rank of Gaussian matrices against d, m by m, with the formula; right, how far the formula is off."""
-    for (m, points), (colour, marker) in zip(measured.items(), FAMILY):
+    for (m, points), (colour, marker) in zip(measured.items(), FAMILY_STYLES):
         axes[0].plot(d, curves[m], color=colour, lw=1.4)
         axes[0].plot(d, points, marker, ms=4.5, color=colour, ls="none", label=f"$m={m}$")
         axes[1].plot(d, points / curves[m] - 1, marker, ms=4.5, color=colour, ls="-", lw=1)
@@ -77,9 +77,9 @@ def log_losses(axes: Sequence[Axes], q: Tensor, naive: Tensor, safe: Tensor, gap
 
 def kink_runs(axes: Sequence[Axes], step: Tensor, apart: dict[str, Tensor], to_limit: dict[str, Tensor]) -> None:
     """Distance in direction of two conventions' runs from a third's, and of each run from the limit."""
-    for (name, curve), (colour, marker) in zip(apart.items(), FAMILY[1:]):
+    for (name, curve), (colour, marker) in zip(apart.items(), FAMILY_STYLES[1:]):
         axes[0].plot(step, curve, marker + "-", ms=3.5, color=colour, lw=1.2, label=name)
-    for (name, curve), (colour, _), dash in zip(to_limit.items(), FAMILY, ("-", "--", ":")):
+    for (name, curve), (colour, _), dash in zip(to_limit.items(), FAMILY_STYLES, ("-", "--", ":")):
         axes[1].plot(step, curve, dash, color=colour, label=name)
     axes[0].set_title("from the run with $\\phi'(0)=1$")
     axes[1].set_title("from the KKT point")
@@ -94,7 +94,7 @@ def spike_sweep(
     ax: Axes, s: Tensor, measured: dict[int, Tensor], fine: Tensor, curves: dict[int, Tensor], marks: dict[int, float]
 ) -> None:
     """Stable rank against the length of a spike in units of a row's; points measured, curves the formula, m by m."""
-    for (m, points), (colour, marker) in zip(measured.items(), FAMILY):
+    for (m, points), (colour, marker) in zip(measured.items(), FAMILY_STYLES):
         ax.plot(fine, curves[m], color=colour, lw=1.2)
         ax.plot(s, points, marker, ms=5, color=colour, ls="none", label=f"$m={m}$")
         ax.axvline(marks[m], color=colour, lw=1, ls=":")

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
 
-KINDS = {"agree": (GREEN, "o"), "oppose": (ORANGE, "s"), "equal": (BLUE, "^"), "random": (PURPLE, "D")}
-KINDS["gaussian"] = (GREY, "v")
+KIND_STYLES = {"agree": (GREEN, "o"), "oppose": (ORANGE, "s"), "equal": (BLUE, "^"), "random": (PURPLE, "D")}
+KIND_STYLES["gaussian"] = (GREY, "v")
 
 STORIES = ("asleep throughout", "awake throughout", "switched, then settled", "still switching")
 STORY_COLOURS = ("#e9e9e9", SKY, YELLOW, "#000000")
 
 
-def paths(ax: Axes, step: Tensor, z: Tensor, own: Sequence[bool], title: str) -> None:
+def preactivation_paths(ax: Axes, step: Tensor, z: Tensor, own: Sequence[bool], title: str) -> None:
     """Preactivations (T, n) of one neuron in units of h: own-class samples solid, the others dashed."""
     names = {True: "own class", False: "other class"}
     for k, mine in enumerate(own):
@@ -32,7 +32,7 @@ def paths(ax: Axes, step: Tensor, z: Tensor, own: Sequence[bool], title: str) ->
 def ratio_curve(ax: Axes, step: Tensor, curves: Mapping[str, Tensor], bound: float, name: str) -> None:
     """Ratios of accumulated pulls along runs, and the bound."""
     for kind, curve in curves.items():
-        ax.plot(step, curve, color=KINDS[kind][0], label=kind)
+        ax.plot(step, curve, color=KIND_STYLES[kind][0], label=kind)
     ax.axhline(bound, color="black", ls="--", lw=1.2, label=name)
     ax.set(xscale="log", xlabel="step $t$", ylim=(0.9, bound * 1.08))
 
@@ -49,7 +49,7 @@ def loss_curves(ax: Axes, step: Tensor, loss: Tensor, bounds: Mapping[str, Tenso
 def switch_rates(ax: Axes, middles: Sequence[float], rates: Mapping[str, Sequence[float]]) -> None:
     """Switches a step and pair against time, kind by kind; zeros are left out."""
     for kind, values in rates.items():
-        colour, marker = KINDS[kind]
+        colour, marker = KIND_STYLES[kind]
         seen = np.where(np.asarray(values) > 0, values, np.nan)
         ax.plot(middles, seen, marker + "-", ms=5, color=colour, lw=1.4, label=kind)
     ax.set(xscale="log", yscale="log", xlabel="step $t$")
@@ -59,8 +59,8 @@ def rank_curves(ax: Axes, step: Sequence[float], curves: Mapping[str, Tensor], l
     """Stable ranks (T, runs) along runs, kind by kind, and levels to hold them against."""
     for kind, values in curves.items():
         dash = "--" if kind == "equal" else "-"  # equal hides agree where both fall to 1
-        ax.plot(step, values, dash, color=KINDS[kind][0], lw=1.1, alpha=0.85)
-        ax.plot([], [], dash, color=KINDS[kind][0], label=kind)
+        ax.plot(step, values, dash, color=KIND_STYLES[kind][0], lw=1.1, alpha=0.85)
+        ax.plot([], [], dash, color=KIND_STYLES[kind][0], label=kind)
     for (name, level), dash in zip(levels.items(), ("--", ":")):
         ax.axhline(level, color="black", ls=dash, lw=1, label=name)
     ax.set(xscale="log", xlabel="step $t$")
