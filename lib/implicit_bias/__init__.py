@@ -2,7 +2,7 @@
 object.
 """
 
-from . import data, dynamics, hypotheses, losses, margin, measures, network, residual, span
+from . import data, dynamics, hypotheses, losses, margin, measures, network, residual, rules, span
 from .claims import Verdict, ledger
 from .claims import registry as claims
 from .data import Dataset
@@ -11,6 +11,7 @@ from .margin import kkt_point, max_margin
 from .measures import stable_rank
 from .network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
 from .residual import kkt_residual
+from .rules import GradientDescent, Momentum, Rule, SignDescent
 from .stored import stored_result
 from .trajectory import Outcome, Trajectory
 

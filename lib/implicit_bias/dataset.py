@@ -32,8 +32,8 @@ class Dataset(Comparable, Savable):
     With ``ambient_dim > d`` the rows are coordinates in an orthonormal basis of some subspace
     (:attr:`in_span`). Inner products, gradient descent, SGD and flow are those of the full space. A
     rule that treats coordinates one by one is not: sign descent, Adam, coordinate-wise noise or an
-    ℓ1 norm depend on the basis, so on such data they are other algorithms. Draw the data with
-    ``space="full"`` for these.
+    ℓ1 norm depend on the basis, so on such data they are other algorithms, and
+    :mod:`implicit_bias.rules` refuses them. Draw the data with ``space="full"`` for these.
 
     Parameters
     ----------

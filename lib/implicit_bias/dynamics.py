@@ -21,8 +21,9 @@ from .flow_watch import bar
 from .losses import Loss
 from .network import TwoLayer
 from .problem import Problem, Recorder
-from .stepper import Epochs, Mover, Stepper
-from .trajectory import DESCENT, Outcome, Trajectory, minibatch_rule
+from .rules import PLAIN, Rule, a_rule
+from .stepper import Epochs, Mover
+from .trajectory import Outcome, Trajectory, minibatch_rule
 
 __all__ = ["gradient_descent", "gradient_flow", "log_spaced", "sgd"]
 
@@ -125,6 +126,7 @@ def gradient_descent(
     record: Sequence[int] | None = None,
     *,
     device: str = "auto",
+    rule: Rule = PLAIN,
 ) -> Trajectory:
     """``W(t+1) = W(t) - step_size · ∇L(W(t))``, full batch, the setting of F-4.2 (α) and K-4.1, K-4.3 (η).
 
@@ -142,6 +144,9 @@ def gradient_descent(
         Default: about 200, log-spaced, always 0 and the last.
     device : str
         ``"auto"`` runs large problems on a GPU when there is one; results come back to the data's device.
+    rule : Rule
+        Another optimiser to go down with, such as ``ib.Momentum(0.9)``: see
+        :mod:`implicit_bias.rules`.
 
     Returns
     -------
@@ -151,9 +156,10 @@ def gradient_descent(
     Raises
     ------
     ValueError
-        If net and data do not fit, ``step_size <= 0`` or ``steps < 0``.
+        If net and data do not fit, ``step_size <= 0`` or ``steps < 0``, or the rule needs full
+        coordinates and there are none.
     """
-    return _descend(net, data, step_size, steps, loss, record, device, minibatches=None)
+    return _descent(net, data, step_size, steps, loss, record, device, rule, minibatches=None)
 
 
 def sgd(
@@ -167,6 +173,7 @@ def sgd(
     record: Sequence[int] | None = None,
     *,
     device: str = "auto",
+    rule: Rule = PLAIN,
 ) -> Trajectory:
     """Stochastic gradient descent: each step uses ``batch_size`` samples drawn without replacement, epoch by epoch.
 
@@ -177,10 +184,11 @@ def sgd(
     batch_size = positive_int(batch_size, "batch_size")
     if batch_size > data.n:
         fail("batch_size", f"at most n = {data.n}", batch_size)
-    return _descend(net, data, step_size, steps, loss, record, device, minibatches=Epochs(data.n, batch_size, seed))
+    minibatches = Epochs(data.n, batch_size, seed)
+    return _descent(net, data, step_size, steps, loss, record, device, rule, minibatches)
 
 
-def _descend(
+def _descent(
     net: TwoLayer,
     data: Dataset,
     step_size: float | Tensor,
@@ -188,12 +196,16 @@ def _descend(
     loss: str | Loss,
     record: Sequence[int] | None,
     device: str,
+    rule: Rule,
     minibatches: Epochs | None,
 ) -> Trajectory:
     step_size = positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
     wanted = record_steps(record, steps)
-    problem = Problem.of(net, data, loss, device, step_size)
-    rule = DESCENT if minibatches is None else minibatch_rule(minibatches.batch_size, data.n)
-    mover = Stepper(problem, step_size, minibatches)
-    return descend(mover, step_size, steps, wanted, rule)
+    rule = a_rule(rule)
+    problem = Problem.of(net, data, loss, device, step_size, coordinates=not rule.linear)
+    mover = rule.mover(problem, step_size, minibatches)
+    name = rule.name
+    if minibatches is not None:
+        name = minibatch_rule(minibatches.batch_size, data.n, name)
+    return descend(mover, step_size, steps, wanted, name)

@@ -64,9 +64,10 @@ class Problem:
         device: str,
         step_size: object = 1.0,
         dtype: torch.dtype | None = None,
+        coordinates: bool = False,
     ) -> Problem:
         """Check that ``net`` and ``data`` fit, broadcast their batch shapes (and that of ``step_size``), and reduce
-        to the span.
+        to the span; with ``coordinates`` the state is ``W - W(0)`` in any case.
         """
         a_network(net)
         a_dataset(data)
@@ -96,7 +97,7 @@ class Problem:
         activation = net.activation
         if isinstance(gamma, Tensor) and batch:
             activation = activation.with_gamma(flat(gamma, 0))
-        span = Span.of(flat(data.x, 2), flat(net.weights, 2), frozen)
+        span = Span.of(flat(data.x, 2), flat(net.weights, 2), frozen, coordinates)
         a, y = flat(net.a, 1).unsqueeze(-1), flat(data.y, 1).unsqueeze(-2)
         return cls(data, net, losses.get(loss), span, activation, a, y, batch)
 

@@ -30,6 +30,7 @@ class SmoothStepper:
 
     def __init__(self, problem: Problem, step_size: float | Tensor) -> None:
         self.problem = problem
+        self.shape = problem.span.state_shape
         runs = problem.batch.numel() if problem.batch else 1
         m = problem.net.m
         n = problem.data.n
@@ -57,9 +58,9 @@ class SmoothStepper:
     @property
     def state(self) -> Tensor:
         """The coefficients (..., m, n), copied."""
-        shape = self.problem.span.state_shape
-        apart = torch.from_numpy(self.matrix.copy()).reshape(shape[-2], -1, shape[-1])
-        return apart.movedim(0, -2).reshape(shape).contiguous()
+        m, n = self.shape[-2:]
+        apart = torch.from_numpy(self.matrix.copy()).reshape(m, -1, n)
+        return apart.movedim(0, -2).reshape(self.shape).contiguous()
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """``Σ_j a_j values_j`` (runs · n)."""

@@ -103,16 +103,22 @@ class Span:
     coordinates: bool
 
     @classmethod
-    def of(cls, x: Tensor, weights: Tensor, frozen_gram: Tensor | None = None) -> Span:
+    def of(
+        cls,
+        x: Tensor,
+        weights: Tensor,
+        frozen_gram: Tensor | None = None,
+        coordinates: bool = False,
+    ) -> Span:
         """Reduce samples ``x`` (..., n, d) and weights (..., m, d); ``frozen_gram`` adds what lies outside ``x``'s
-        coordinates.
+        coordinates. ``coordinates`` makes the state ``W - W(0)`` in any case.
         """
         if x.shape[-1] != weights.shape[-1]:
             fail("weights", f"rows of length {x.shape[-1]}, like the samples", weights.shape[-1])
         weight_gram = weights @ weights.mT
         if frozen_gram is not None:
             weight_gram = weight_gram + frozen_gram
-        coordinates = x.shape[-2] > 2 * x.shape[-1]
+        coordinates = coordinates or x.shape[-2] > 2 * x.shape[-1]
         return cls(x, weights, weights @ x.mT, weight_gram, x.mT if coordinates else x @ x.mT, coordinates)
 
     @property

@@ -25,7 +25,7 @@ from .losses import EXPONENTIAL, LOGISTIC
 from .problem import Problem
 from .span import generator
 
-__all__ = ["Epochs", "Mover", "Progress", "Stepper", "Walker"]
+__all__ = ["Epochs", "GradientWalker", "Mover", "Progress", "Stepper", "Walker"]
 
 RATES = {LOGISTIC: torch.sigmoid, EXPONENTIAL: torch.exp}
 """``g(-p)``, positive, for the losses known here."""
@@ -126,6 +126,42 @@ class Walker:
             slopes = activation.derivative(z).mul_(a)
             value = slopes * z if activation.piecewise_linear else activation.value(z).mul_(a)
         return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
+
+
+class GradientWalker(Walker):
+    """Steps along what ``update`` makes of each gradient and of what it remembers."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        step_size: float | Tensor,
+        minibatches: Epochs | None,
+        update: Callable[[Tensor, object], tuple[Tensor, object]],
+    ) -> None:
+        super().__init__(problem, -1.0, minibatches)
+        self.step_size = problem.per_run(step_size)
+        self.update = update
+        self.memory: object = None
+
+    def step(self) -> None:
+        """``state - step_size · U``."""
+        step, self.memory = self.update(self.gradient(), self.memory)
+        self.state -= self.step_size * step
+
+    def gradient(self) -> Tensor:
+        """``∇L`` (..., m, k) of all samples or the next minibatch, in the state's coordinates."""
+        if self.minibatches is None:
+            _, slopes, p = self.outputs()
+            pull = slopes.mul_(self.rate(p) * self.signed_step)
+            return pull @ self.span.x if self.span.coordinates else pull
+        chosen = self.next_batch()
+        _, slopes, p = self.outputs(chosen)
+        pull = slopes.mul_(self.rate(p) * self.signed_step[..., chosen])
+        if self.span.coordinates:
+            return pull @ self.span.x[..., chosen, :]
+        gradient = torch.zeros_like(self.state)
+        gradient[..., chosen] = pull
+        return gradient
 
 
 class Stepper(Walker):

@@ -22,9 +22,11 @@ DESCENT, FLOW = "gradient descent", "gradient flow"
 """The rules that theorems speak of, as a run names them."""
 
 
-def minibatch_rule(batch_size: int, n: int) -> str:
-    """How a run of minibatches of ``batch_size`` out of ``n`` samples names its rule: all of them is descent."""
-    return DESCENT if batch_size == n else f"stochastic gradient descent with batches of {batch_size}"
+def minibatch_rule(batch_size: int, n: int, rule: str = DESCENT) -> str:
+    """How a run of minibatches of ``batch_size`` out of ``n`` samples names its ``rule``: all of them
+    is the rule itself.
+    """
+    return rule if batch_size == n else f"stochastic {rule} with batches of {batch_size}"
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ class Trajectory(Comparable, Savable):
         where each run was
     log_time : (T, ...) or None   log t along the flow, -inf at its start
     step_size : float or (...) tensor, None for a flow
-    rule : str               ``"gradient descent"``, ``"gradient flow"`` or a sentence on the
-        minibatches
+    rule : str               ``"gradient descent"``, ``"gradient flow"``, the name of another rule,
+        or a sentence on the minibatches
     outcome : Outcome
     resolution : float or None   None for a flow that stopped at every kink; else how far apart,
         relatively, two step

@@ -10,7 +10,7 @@ import implicit_bias
 PACKAGE = Path(implicit_bias.__file__).parent
 ORDER = """
     _arrays _checks _compare _format losses _saving span spectra dataset data activation network trajectory problem
-    stepper smooth_stepper runge_kutta flow_watch flow_limits flow_sliding flow_rough flow dynamics measures
+    stepper smooth_stepper rules runge_kutta flow_watch flow_limits flow_sliding flow_rough flow dynamics measures
     least_distance margin residual hypotheses claims stored figures widgets
 """.split()
 FILES = [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
