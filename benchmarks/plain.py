@@ -76,7 +76,7 @@ class LibraryLoop:
 
     def __call__(self, steps: int) -> None:
         with torch.no_grad():
-            self.stepper.advance(steps, lambda taken: None)
+            self.stepper.advance(steps)
 
     @property
     def state(self) -> Tensor:

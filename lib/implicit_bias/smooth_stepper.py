@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .problem import Problem
-from .stepper import Progress
+from .stepper import Progress, silent
 
 __all__ = ["SmoothStepper"]
 
@@ -66,7 +66,7 @@ class SmoothStepper:
         """``Σ_j a_j values_j`` (runs · n)."""
         return (self.a * values).sum(0) if self.same is None else self.same @ values
 
-    def advance(self, count: int, progress: Progress) -> None:
+    def advance(self, count: int, progress: Progress = silent) -> None:
         """So many steps."""
         with np.errstate(over="ignore", invalid="ignore"):
             while count:

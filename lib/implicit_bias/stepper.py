@@ -25,7 +25,7 @@ from .losses import EXPONENTIAL, LOGISTIC
 from .problem import Problem
 from .span import generator
 
-__all__ = ["Epochs", "GradientWalker", "Mover", "Progress", "Stepper", "Walker"]
+__all__ = ["Epochs", "GradientWalker", "Mover", "Progress", "Stepper", "Walker", "silent"]
 
 RATES = {LOGISTIC: torch.sigmoid, EXPONENTIAL: torch.exp}
 """``g(-p)``, positive, for the losses known here."""
@@ -57,6 +57,10 @@ Progress = Callable[[int], object]
 """Told of so many steps whenever they are done."""
 
 
+def silent(taken: int) -> None:
+    """The progress of which nothing is said."""
+
+
 class Mover(Protocol):
     """Takes the steps of a run: ``state`` (..., m, k), as its :class:`Span` has it, is where the run
     stands.
@@ -67,7 +71,7 @@ class Mover(Protocol):
     @property
     def state(self) -> Tensor: ...
 
-    def advance(self, count: int, progress: Progress) -> None:
+    def advance(self, count: int, progress: Progress = silent) -> None:
         """So many more steps."""
 
 
@@ -89,7 +93,7 @@ class Walker:
         self.add_product = torch.baddbmm if problem.batch else torch.addmm
         self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
 
-    def advance(self, count: int, progress: Progress) -> None:
+    def advance(self, count: int, progress: Progress = silent) -> None:
         """So many steps, one after the other."""
         while count:
             taken = min(count, LONGEST)
@@ -174,7 +178,7 @@ class Stepper(Walker):
         known = problem.activation.piecewise_linear and problem.loss in RATES
         self.leaps = cheaper and known and not self.span.coordinates
 
-    def advance(self, count: int, progress: Progress) -> None:
+    def advance(self, count: int, progress: Progress = silent) -> None:
         """So many steps: leaps, each twice as long as the last, and walks where signs change."""
         # No memory from call to call, so that a resumed run takes the same leaps.
         size, walk = SHORTEST, 4 * SHORTEST

@@ -19,6 +19,8 @@ from ..dynamics import gradient_descent, gradient_flow, log_spaced
 from ..losses import LOGISTIC
 from ..measures import independent, own_class, rho
 from ..network import TwoLayer, leaky_relu
+from ..problem import Problem
+from ..rules import PLAIN
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
 from .clocks import conditions_of_K, leaky_clocks
@@ -56,23 +58,20 @@ def step_unit(data: Dataset, net: TwoLayer, step_size: float | Tensor) -> Tensor
 def freezing_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, steps: int) -> Tensor:
     """The step (...) from which on, until ``steps``, the pattern is ordered; ∞ where it is not at the end.
 
-    Descent on the preactivations alone, which obey ``z_j ← z_j + (η/n) Σ_k a_j φ'_jk y_k g_k ⟨x_k, ·⟩``; every step
-    is looked at. Batches as in :func:`implicit_bias.gradient_descent`.
+    Every step is looked at. Batches as in :func:`implicit_bias.gradient_descent`.
     """
-    positive(step_size, "step_size")
+    step_size = positive(step_size, "step_size")
     steps = positive_int(steps, "steps", least=0)
-    net, gram = net.to(torch.float64), data.gram.double()
-    z = net.preactivations(data.x)
-    rate = torch.as_tensor(step_size, dtype=z.dtype)[..., None, None] / data.n * data.y.double().unsqueeze(-2)
-    a, side = net.a.unsqueeze(-1), torch.sign(net.a).unsqueeze(-1) * data.y.unsqueeze(-2)
-    shape = torch.broadcast_shapes(z.shape[:-2], rate.shape[:-2], gram.shape[:-2])
-    first = torch.full(shape, math.inf, dtype=torch.float64)
-    for step in range(steps + 1):
-        good = (side * z > 0).all(-1).all(-1).expand(shape)
-        first = torch.where(good, first.clamp_max(step), math.inf)
-        q = data.y * (a * net.activation.value(z)).sum(-2)
-        z = z + (a * net.activation.derivative(z) * (LOGISTIC.g(q).unsqueeze(-2) * rate)) @ gram
-    return first
+    problem = Problem.of(net, data, LOGISTIC, "cpu", step_size, torch.float64)
+    mover = PLAIN.mover(problem, step_size, None)
+    side = torch.sign(problem.a) * problem.y
+    first = torch.tensor(math.inf, dtype=torch.float64)
+    with torch.no_grad():
+        for step in range(steps + 1):
+            good = (side * problem.span.preactivations(mover.state) > 0).all(-1).all(-1)
+            first = torch.where(good, first.clamp_max(step), math.inf)
+            mover.advance(1)
+    return problem.shaped(first)
 
 
 def freezing_bound(net: TwoLayer, data: Dataset, step_size: float | Tensor) -> Tensor:
