@@ -3,7 +3,11 @@ import pytest
 import torch
 
 import implicit_bias as ib
+from implicit_bias import dynamics
 from implicit_bias.dynamics import log_spaced
+from implicit_bias.problem import Problem
+from implicit_bias.smooth_stepper import SmoothStepper
+from implicit_bias.stepper import Stepper
 
 SHAPES = {"n<d": (6, 25), "n=d": (7, 7), "d<n<2d": (9, 6), "n>2d": (15, 4)}
 STEPS = 40
@@ -266,3 +270,27 @@ def test_a_member_of_a_batch_knows_its_own_step_size():
     run = ib.gradient_descent(ib.TwoLayer(start.weights[:, None], start.a, start.activation), data, steps, 3)
     assert run.member(1, 0).step_size == 0.2
     assert ib.gradient_descent(start, data, 0.3, 3).member(1).step_size == 0.3
+
+
+MOVERS = {
+    "leaps": lambda problem: Stepper(problem, 0.1, None),
+    "any rule": lambda problem: ib.Momentum(0).mover(problem, 0.1, None),
+    "numpy": lambda problem: SmoothStepper(problem, 0.1),
+}
+
+
+@pytest.mark.parametrize("mover", MOVERS.values(), ids=MOVERS)
+@pytest.mark.parametrize("count", [0, 1, 1025, 5000])
+def test_movers_are_interchangeable_and_say_each_step_once(mover, count):
+    data = ib.data.gaussian(4, 30, seed=1)
+    net = ib.TwoLayer.init(data, 1, 1, ib.smoothed_leaky_relu(0.2), 0.3)
+    problem = Problem.of(net, data, "logistic", "cpu")
+    moved = mover(problem)
+    told = []
+    moved.advance(count, told.append)
+    assert sum(told) == count and all(told)
+    run = dynamics.descend(mover(problem), 0.1, count, [0], "some rule")
+    assert torch.equal(run.final.weights, problem.lift()(moved.state).weights)
+    plain = ib.gradient_descent(net, data, 0.1, count, record=[0])
+    torch.testing.assert_close(run.final.weights, plain.final.weights, rtol=1e-10, atol=1e-12)
+    assert run.rule == "some rule" and run.step.tolist() == [0]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import implicit_bias as ib
+from implicit_bias.problem import Recorder
 
 
 def flow(data, activation, until, scale=0.1, neurons=(3, 3), seed=0, loss="logistic", **rest):
@@ -302,3 +303,16 @@ def test_bad_input_is_named(rejects):
         ib.gradient_flow(net, data, 5, "hinge")
     with rejects("net", "finite outputs"):
         ib.gradient_flow(ib.TwoLayer(torch.full((2, 6), 1e308, dtype=torch.float64), [1.0, -1.0], ib.relu()), data, 5)
+
+
+def test_a_flow_that_overflows_ends_with_what_was_recorded(monkeypatch):
+    data = ib.data.gaussian(4, 30, seed=1)
+    net = ib.TwoLayer.init(data, 2, 2, ib.smoothed_leaky_relu(0.2), 0.3)
+    add = Recorder.add
+    monkeypatch.setattr(
+        Recorder, "add", lambda self, state, time: time < 3 and add(self, state, time)
+    )
+    run = ib.gradient_flow(net, data, 4.0, record=[1.0, 2.0, 3.0, 4.0])
+    assert run.s.tolist() == [1, 2] and len(run) == len(run.log_time) == 2
+    assert run.outcome.status == "non-finite"
+    assert run.outcome.message.endswith("between s = 2 and 3; the records end at s = 2")
