@@ -123,8 +123,8 @@ def loss_constant(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     error = float(torch.cat([off[late], off[-2:]]).max())
     numbers = {"limit": float(lam.sum()), "error": error}
     close = format_error(error) if error > FLOW_ERROR else f"less than {FLOW_ERROR:.0e}"
-    why = f"η t L is within {close} of ‖W*‖² = {float(lam.sum()):.5g} at log t = "
-    why += f"{float(joined.log_step[-1]):.4g}."
+    end = float(joined.log_step[-1])
+    why = f"η t L is within {close} of ‖W*‖² = {float(lam.sum()):.5g} at log t = {end:.4g}."
     finding = Finding(LOSS_TOLERANCE / max(error, FLOW_ERROR), why, "", numbers)
     short = "The run is too short:" if len(off) < 3 else ""
     return decide("S-2", finding, hypotheses, unsettled=short or ("" if finding.true else NO_LIMIT_REFUTED))

@@ -25,7 +25,7 @@ from . import instances
 from .common import NO_LIMIT_REFUTED, known_loss, leak_of, limit, setting_of_F, yes_or_no
 from .frei_kkt import same_as_exact
 from .registry import register
-from .verdict import Finding, Verdict, decide
+from .verdict import Finding, Verdict, decide, sentences
 
 __all__ = ["converges_to_a_kkt_point", "converges_to_the_kkt_point", "start_share"]
 
@@ -89,11 +89,6 @@ def _blind(finding: Finding) -> str:
     """What the last record cannot tell from the limit."""
     last = finding.constants["last"]
     return f"Directions nearer to it than {format_error(last)} are not told apart." if finding.true else ""
-
-
-def _together(*sentences: str) -> str:
-    """Those sentences that there are, one after the other."""
-    return " ".join(filter(None, sentences))
 
 
 GROWTH = 0.5
@@ -166,7 +161,7 @@ def converges_to_a_kkt_point(run: Trajectory) -> Verdict:
     growth = f"1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}."
     numbers = finding.constants | {"loss power": loss, "norm power": norm}
     slack = math.nan if math.isnan(grown + finding.slack) else min(finding.slack, grown)
-    why = finding.why if math.isnan(grown) else _together(finding.why, growth, _blind(finding))
+    why = finding.why if math.isnan(grown) else sentences(finding.why, growth, _blind(finding))
     return _decided("F-3.1", Finding(slack, why, finding.worst, numbers), hypotheses, run)
 
 
@@ -190,5 +185,5 @@ def converges_to_the_kkt_point(run: Trajectory) -> Verdict:
     kept = _records(run, per_decade=20)
     distance = torch.stack([same_as_exact(run.net(k), data).max() for k in kept])
     finding, _ = limit(run.s[kept], distance, "the distance in direction to W*", "s", law=1.0)
-    finding = replace(finding, why=_together(finding.why, _blind(finding)))
+    finding = replace(finding, why=sentences(finding.why, _blind(finding)))
     return _decided("F-3.5", finding, hypotheses, run)

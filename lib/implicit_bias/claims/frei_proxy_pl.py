@@ -79,18 +79,17 @@ def _every_network(net: TwoLayer, data: Dataset, loss: str | Loss, constant: Ten
     ratio = proxy_pl_ratio(net, data, loss)
     slack, place = worst_of(ratio / constant, "network")
     numbers = {"constant": float(constant.max()), "given": slack}
-    why = f"‖∇L‖ is at least {slack:.3f} times the bound at the network{'s' if ratio.ndim else ''} given"
+    given = f"‖∇L‖ is at least {slack:.3f} times the bound at the network{'s' if ratio.ndim else ''} given"
+    driven = ""
     if search:
         one = data.x.ndim == 2 and constant.numel() == 1
         if not one:
             fail("search", "False for more than one data set or leak", search)
         found = attack(data, net.m_pos, net.m_neg, net.activation, loss).ratio / float(constant)
-        numbers["adversary"], why = (
-            found,
-            f"{why}, and {found:.3f} times where an adversary drives it ({ATTACK_STARTS} starts)",
-        )
+        numbers["adversary"] = found
+        driven = f", and {found:.3f} times where an adversary drives it ({ATTACK_STARTS} starts)"
         slack, place = (found, "the adversary's network") if found < slack else (slack, place)
-    return Finding(slack, f"{why}.", place, numbers)
+    return Finding(slack, f"{given}{driven}.", place, numbers)
 
 
 def _net_on_within() -> tuple[TwoLayer, Dataset]:

@@ -154,8 +154,9 @@ def norms_grow(
     power, ratio = float(powers[worst]), norms[-1] / clock[-1]
     slack = min(max(power, 0.0) / 0.5, 2 / power) if power > 1e-9 or math.isnan(power) else 0.0  # below, rounding
     low, high = float(ratio.min()), float(ratio.max())
-    why = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1), and ‖w‖/log t is between {low:.3g} and "
-    why += f"{high:.3g} at log t = {float(clock[-1]):.4g}."
+    growth = f"norms grow like (log t)^{power:.3f} (the neuron farthest from 1)"
+    size = f"‖w‖/log t is between {low:.3g} and {high:.3g} at log t = {float(clock[-1]):.4g}"
+    why = f"{growth}, and {size}."
     finding = Finding(slack, why, f"neuron {worst}", {"power": power, "low": low, "high": high})
     unsettled = decade_short(clock) or start_shows(joined) or ("" if finding.true else NO_LIMIT_REFUTED)
     return decide("K-4.1.a", finding, hypotheses, unsettled=unsettled)

@@ -181,8 +181,8 @@ def contraction(run: Trajectory, c: float | None = None) -> Verdict:
     )
     kept, found, where = applying(hypotheses, found)
     worst, _ = worst_of(found, "record")
-    why = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
-    why += f": right side over left {worst:.3f} ({where})."
+    seen = "every pair of samples stays within its bound" if worst >= 1 else "a pair grows past its bound"
+    why = f"{seen}: right side over left {worst:.3f} ({where})."
     place = record_of(run, found)
     return decide("F-E.8", Finding(worst, why, place, {"c": float(c.min())}, _alone(data)), kept)
 

@@ -30,7 +30,7 @@ from .low_rank_tools import (
     steps_after_start,
 )
 from .registry import register
-from .verdict import Finding, Verdict, decide, worst_of
+from .verdict import Finding, Verdict, decide, sentences, worst_of
 
 __all__ = [
     "along_mu",
@@ -169,11 +169,11 @@ def loss_vanishes(run: Trajectory, delta: float = 0.01) -> Verdict:
         x, y = t[late].log() - t[late].log().mean(0), log_loss[late]
         power = float(((x * y).sum(0) / (x * x).sum(0)).max())
     numbers = {"C_1": float(enough.max()), "power": power}
-    why = f"the bound is at least {slack:.3f} times the loss; C_1 = {numbers['C_1']:.2e} would do."
-    if math.isfinite(power):
-        why += f" Over the last decade of steps L goes like t^{power:.2f}."
+    bound = f"the bound is at least {slack:.3f} times the loss; C_1 = {numbers['C_1']:.2e} would do."
+    fall = f"Over the last decade of steps L goes like t^{power:.2f}." if math.isfinite(power) else ""
     hypotheses = _conditions_of_4_2(run, delta)
-    return decide("F-4.2.1", Finding(slack, why, place, numbers), hypotheses, unsettled=_early(run, log_bound))
+    finding = Finding(slack, sentences(bound, fall), place, numbers)
+    return decide("F-4.2.1", finding, hypotheses, unsettled=_early(run, log_bound))
 
 
 def _early(run: Trajectory, log_bound: Tensor) -> str:

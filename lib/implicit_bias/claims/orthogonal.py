@@ -98,8 +98,8 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
         return decide("K-F.2", finding, known)
     moved, before = rho(end.net(-1), initial, data), rho(nets[settled], initial, data)
     asleep = own & ~predicted
-    still = torch.where(own, torch.where(asleep, moved, torch.zeros_like(moved)), moved - before).abs().max()
-    numbers["still"] = float(still / moved.abs().max().clamp_min(1e-300))
+    drift = torch.where(own, torch.where(asleep, moved, torch.zeros_like(moved)), moved - before).abs().max()
+    numbers["still"] = float(drift / moved.abs().max().clamp_min(1e-300))
     arrival, short = found.arrival()
     counts = predicted.sum(-2)
     numbers |= {
@@ -107,8 +107,8 @@ def pattern_is_read_off(run: Trajectory, flow: Trajectory | None = None) -> Verd
         "most |S_i|/m": float(counts.max()) / initial.m_pos,
     }
     standing = numbers["still"] <= ARRIVED
-    why = f"all {wrong[-1].numel()} pairs end as predicted; the ρ that should stand still move by "
-    why += f"{format_error(numbers['still'])}; {arrival.why}."
+    still = f"the ρ that should stand still move by {format_error(numbers['still'])}"
+    why = f"all {wrong[-1].numel()} pairs end as predicted; {still}; {arrival.why}."
     finding = Finding(arrival.slack if standing else 0.0, why, "", numbers)
     return decide("K-F.2", finding, known, unsettled=short)
 

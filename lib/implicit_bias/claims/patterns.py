@@ -28,7 +28,7 @@ from .common import largest_start, samples_orthogonal
 from .kkt_items import equality, leak_of
 from .long_runs import LongRun, disorder, long_run, ordered, right
 from .registry import register
-from .verdict import Finding, Verdict, decide
+from .verdict import Finding, Verdict, decide, sentences
 
 __all__ = [
     "freezing_bound",
@@ -216,13 +216,16 @@ def pattern_freezes(
     # The lemma has some C, and one that is seen to do is as good as one that is proved.
     silent = "" if constant is not None and slack >= 1 else silent
     index = joined.frozen_at()
+    would_do = ""
     if index is not None:
         numbers["T R²η/(nm)"] = math.exp(min(float(joined.log_step[index]) - unit, 700.0))
-        seen += f" Ordered {_when(joined, index)} on: C = {numbers['T R²η/(nm)']:.3g} would do."
-    why = f"T has {'the given' if constant else 'the proved' if not silent else 'the'} C = {numbers['C']:.3g}. {seen}"
-    why += f" The run ends at log t = {float(joined.log_step[-1]):.4g}."
+        would_do = f"Ordered {_when(joined, index)} on: C = {numbers['T R²η/(nm)']:.3g} would do."
+    which = "the given" if constant else "the" if silent else "the proved"
+    named = f"T has {which} C = {numbers['C']:.3g}."
+    end = f"The run ends at log t = {float(joined.log_step[-1]):.4g}."
     place = "" if index is None else f"record {index}"
-    return decide("K-5.6", Finding(slack, why, place, numbers), hypotheses, unsettled=silent)
+    finding = Finding(slack, sentences(named, seen, would_do, end), place, numbers)
+    return decide("K-5.6", finding, hypotheses, unsettled=silent)
 
 
 def _when(run: LongRun, index: int) -> str:

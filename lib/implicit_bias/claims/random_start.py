@@ -164,8 +164,8 @@ def half_active(net: TwoLayer, data: Dataset, delta: float = 0.1, gaussian: bool
     count = Count.of(slacks, delta)
     share = counts / size
     seen = {"broken": count.broken / count.draws, "least": float(share.min()), "most": float(share.max())}
-    why = f"{count.broken} of {count.draws} draws break it, and δ = {delta:g}; |S_i(0)|/m is {seen['least']:.3f} to"
-    why += f" {seen['most']:.3f}."
+    reach = f"|S_i(0)|/m is {seen['least']:.3f} to {seen['most']:.3f}"
+    why = f"{count.broken} of {count.draws} draws break it, and δ = {delta:g}; {reach}."
     # A zero sample is on no side of any neuron.
     sided = yes_or_no("samples", "no sample is zero", bool((data.norms > 0).all()))
     wide = inequality("width", "m ≥ 50 log(2n/δ)", m, 50 * math.log(2 * data.n / delta))

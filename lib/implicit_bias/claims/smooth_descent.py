@@ -156,20 +156,19 @@ def nearly_linear(
     H_ = torch.as_tensor(H, dtype=torch.float64).unsqueeze(-1)
     bound = H_ * data.norms.double() ** 2 * size.unsqueeze(-1) ** 2 / (2 * math.sqrt(net.m))
     slack, place = worst_of(_bounded(error, bound), "sample")
-    numbers, why = (
-        {"given": slack},
-        f"the error is {_times_its_bound(slack):.3f} times its bound at the networks given",
-    )
+    numbers = {"given": slack}
+    given = f"the error is {_times_its_bound(slack):.3f} times its bound at the networks given"
+    driven = ""
     idle = _straight(net) or ("" if search else _networks_agree(size * data.R_max.double()))
     if search and not idle:
         found = hunt_output(net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(H).min())).ratio
         by_adversary = _times_its_bound(found)
         numbers["adversary"] = by_adversary
-        why = f"{why}, {found:.4g} times where an adversary drives it"
+        driven = f", {found:.4g} times where an adversary drives it"
         if by_adversary < slack:
             slack = by_adversary
             place = "the adversary's W, V, x"
-    return decide("F-E.2", Finding(slack, f"{why}.", place, numbers, idle), _smooth_by(net, H))
+    return decide("F-E.2", Finding(slack, f"{given}{driven}.", place, numbers, idle), _smooth_by(net, H))
 
 
 def sharp_gradient_constant(activation: Activation, m: int) -> float:
@@ -206,15 +205,16 @@ def lipschitz_gradient(
             slacks[name] = torch.minimum(slacks.get(name, value), value)
     numbers = {name: float(value.min()) for name, value in slacks.items()}
     name = min(numbers, key=numbers.get)
-    slack, why = numbers[name], f"tightest is the part on {PARTS[name]}"
+    slack = numbers[name]
+    tightest, driven = f"tightest is the part on {PARTS[name]}", ""
     if search:
         found = _times_its_bound(
             hunt_gradient(data, net.m_pos, net.m_neg, net.activation, float(H.min())).ratio
         )
         numbers["adversary"] = found
-        why += f"; an adversary brings the gradient's change to {_times_its_bound(found):.3g} times its bound"
+        driven = f"; an adversary brings the gradient's change to {_times_its_bound(found):.3g} times its bound"
         slack, name = (found, "adversary") if found < slack else (slack, name)
-    return decide("F-E.3", Finding(slack, f"{why}.", name, numbers), _smooth_by(net, H))
+    return decide("F-E.3", Finding(slack, f"{tightest}{driven}.", name, numbers), _smooth_by(net, H))
 
 
 PARTS = {"Lipschitz": "the gradient's change", "norm": "‖∇L‖ ≤ R_max G", "G": "G ≤ min(L, 1)"}

@@ -13,7 +13,7 @@ from .._format import format_slack
 from .._saving import Savable
 from ..hypotheses import Hypothesis
 
-__all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "worst_of"]
+__all__ = ["FAILS", "HOLDS", "UNDECIDED", "VACUOUS", "Finding", "Verdict", "decide", "sentences", "worst_of"]
 
 HOLDS, FAILS, VACUOUS, UNDECIDED = "holds", "fails", "vacuous", "undecided"
 
@@ -129,6 +129,11 @@ def _worst_broken(broken: list[Hypothesis]) -> str:
     first = min(broken, key=lambda h: float(h.slack.nan_to_num(nan=-1.0).min()))
     slack = format_slack(float(first.slack.min()))
     return f"{first.name} fails ({first.statement}; slack {slack})."
+
+
+def sentences(*parts: str) -> str:
+    """Those sentences that there are, one after the other."""
+    return " ".join(filter(None, parts))
 
 
 def worst_of(values: Tensor, what: str) -> tuple[float, str]:
