@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .style import BLUE, DIVERGING, GREEN, GREY, ORANGE, PURPLE, SKY
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
+CURVE_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, GREY)
 
 
 def coefficient_maps(
@@ -55,7 +55,7 @@ def curves_over_steps(
     step: Tensor,
     named: Mapping[str, Tensor],
     levels: Mapping[str, float] | None = None,
-    colours: Sequence[str] = COLOURS,
+    colours: Sequence[str] = CURVE_COLOURS,
 ) -> None:
     """Quantities against log-spaced steps, with labelled levels as dashed lines."""
     for (name, values), colour in zip(named.items(), colours):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SIX_COLOURS, SKY
 
 __all__ = [
     "curves",
@@ -21,7 +21,6 @@ __all__ = [
     "wedge",
 ]
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 
 
 def two_margins(ax: Axes, q: Tensor, velocity: Tensor, starts: Sequence[tuple[float, float]], gap: float) -> None:
@@ -96,13 +95,13 @@ def overshoot(ax: Axes, alpha: Tensor, ratio: Tensor, rho: float, marks: Mapping
 def curves(ax: Axes, x: Tensor, values: Tensor, names: Sequence[str], styles: str = "-") -> None:
     """Ratios (T, runs) against steps or a clock."""
     for k, name in enumerate(names):
-        ax.plot(x, values[:, k], styles, color=COLOURS[k % len(COLOURS)], label=name)
+        ax.plot(x, values[:, k], styles, color=SIX_COLOURS[k % len(SIX_COLOURS)], label=name)
     ax.set_ylabel(r"$\max_{i,j}\ g_i/g_j$")
 
 
 def level(ax: Axes, value: float, name: str, colour: int = 1, style: str = "--") -> None:
     """A labelled horizontal line."""
-    ax.axhline(value, color=COLOURS[colour], ls=style, lw=1.6, label=name)
+    ax.axhline(value, color=SIX_COLOURS[colour], ls=style, lw=1.6, label=name)
 
 
 def ratio_levels(ax: Axes, levels: Mapping[str, float]) -> None:

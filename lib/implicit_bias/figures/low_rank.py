@@ -8,9 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
-
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
+from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE
 
 
 def turning(

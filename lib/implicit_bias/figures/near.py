@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
+from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY
 
 __all__ = [
     "Place",
@@ -24,7 +24,6 @@ __all__ = [
 ]
 
 THEOREMS = {"H-3.2": (BLUE, "-"), "H-4.2": (ORANGE, "-"), "H-K4.1": (PURPLE, "--"), "H-K4.3": (GREEN, "-.")}
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
 MARKERS = "osD^vPX"
 LABEL = {"fc": "white", "ec": "none", "pad": 0.4, "alpha": 0.75}
 

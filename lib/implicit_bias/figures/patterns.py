@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from torch import Tensor
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SIX_COLOURS, SKY
 
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW)
 MARKS = ("o", "s", "^", "D")
 
 
@@ -51,7 +50,7 @@ def paths(ax: Axes, steps: Tensor, side: Tensor, end: int) -> None:
 
 def sweep(ax: Axes, factors: Sequence[float], times: Mapping[str, Tensor]) -> None:
     """Freezing times in units of nm/(ηR²) against the factor by which one parameter was changed, all seeds (k, s)."""
-    for (name, values), colour, mark in zip(times.items(), COLOURS, MARKS):
+    for (name, values), colour, mark in zip(times.items(), SIX_COLOURS, MARKS):
         ax.plot(factors, values.mean(-1), color=colour, marker=mark, ms=4.5, lw=1.4, label=name)
         ax.plot(factors, values, color=colour, marker=mark, ms=2.2, lw=0, alpha=0.4)
     ax.set(xscale="log", xlabel="parameter / its base value", ylim=(0, None), title="the unit is right")
@@ -87,7 +86,7 @@ def coefficients(axes: Sequence[Axes], steps: Tensor, own: Tensor, other: Tensor
 
 def overlay(axes: Sequence[Axes], steps: Tensor, margins: Tensor, exact: Tensor, errors: Mapping[str, tuple]) -> None:
     """Left, margins (T, k) as dots on their exact curves; right, the errors of runs by name (steps, error)."""
-    for k, colour in zip(range(margins.shape[-1]), COLOURS):
+    for k, colour in zip(range(margins.shape[-1]), SIX_COLOURS):
         axes[0].plot(steps, exact[:, k], color=colour, lw=1.4)
         axes[0].plot(steps[::4], margins[::4, k], "o", ms=3.5, color=colour)
     axes[0].set(xscale="log", xlabel="step", ylabel="margin $q_i$", title=r"dots: descent; lines: $\log\,\omega(z)$")
@@ -101,7 +100,7 @@ def overlay(axes: Sequence[Axes], steps: Tensor, margins: Tensor, exact: Tensor,
 
 def loss_products(ax: Axes, steps: Tensor, products: Mapping[str, Tensor], promises: Mapping[str, float]) -> None:
     """``ηtL/‖W*‖²`` (T,) by name against t, and dotted what a power ``t^-e`` would make of it."""
-    for (name, values), colour in zip(products.items(), COLOURS):
+    for (name, values), colour in zip(products.items(), SIX_COLOURS):
         ax.plot(steps, values, color=colour, label=name)
         if name in promises:
             from_here = steps > 30
@@ -114,7 +113,7 @@ def loss_products(ax: Axes, steps: Tensor, products: Mapping[str, Tensor], promi
 
 def divergences(ax: Axes, steps: Tensor, curves: Mapping[str, Tensor]) -> None:
     """Kullback-Leibler divergences (T,) by name, down to rounding."""
-    for (name, values), colour in zip(curves.items(), COLOURS):
+    for (name, values), colour in zip(curves.items(), SIX_COLOURS):
         shown = values > 1e-14
         ax.plot(steps[shown], values[shown], color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="step $t$", title=r"$D(\pi^*\,\|\,\pi(t))$")
@@ -125,7 +124,7 @@ def gaps(ax: Axes, clock: Tensor, curves: Mapping[str, Tensor], laws: Sequence[f
 
     ``clock`` and the curves are (T,) each; the dotted line marks where descent hands over to the flow.
     """
-    for (name, (t, values)), law, colour in zip(curves.items(), laws, COLOURS):
+    for (name, (t, values)), law, colour in zip(curves.items(), laws, SIX_COLOURS):
         ax.plot(t, values, color=colour, label=name)
         late = t > 3
         ax.plot(t[late], law / t[late] ** 2, color=colour, ls="--", lw=1)
@@ -140,7 +139,7 @@ def gaps(ax: Axes, clock: Tensor, curves: Mapping[str, Tensor], laws: Sequence[f
 
 def margin_gaps(ax: Axes, curves: Mapping[str, tuple[Tensor, Tensor, float]]) -> None:
     """max/min of the margins minus 1 against log t, by name (log t, gap, law); the law dashed."""
-    for (name, (t, gap, law)), colour in zip(curves.items(), COLOURS):
+    for (name, (t, gap, law)), colour in zip(curves.items(), SIX_COLOURS):
         ax.plot(t, gap, color=colour, label=name)
         ax.plot(t, law / t, color=colour, ls="--", lw=1)
     ax.set(xscale="log", yscale="log", xlabel=r"$\log t$", ylabel="max/min of the margins, minus 1")
@@ -176,7 +175,7 @@ def end_state(ax: Axes, clock: Tensor, product: Tensor | None, gap: Tensor) -> N
 
 def ranks_over_time(ax: Axes, steps: Sequence[int], curves: Mapping[str, Tensor], units: Mapping[str, float]) -> None:
     """Stable ranks (T,) by name against the step, logarithmic; vertical lines at named steps."""
-    for (name, values), colour in zip(curves.items(), COLOURS):
+    for (name, values), colour in zip(curves.items(), SIX_COLOURS):
         ax.plot(steps, values, color=colour, label=name)
     for name, place in units.items():
         ax.axvline(place, color=GREY, ls=":", lw=1.1)

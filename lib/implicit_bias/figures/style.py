@@ -23,6 +23,12 @@ BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY = (
     "#E69F00",
     "#6b6b6b",
 )
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
+"""Of curves side by side, in this order."""
+
+SIX_COLOURS = COLOURS[:6]
+"""The same without black."""
+
 DIVERGING = LinearSegmentedColormap.from_list("orange-white-blue", [ORANGE, "#ffffff", BLUE])
 """Orange for the negative class, blue for the positive one, white between."""
 
@@ -39,7 +45,7 @@ STYLE = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "axes.axisbelow": True,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000"]),
+    "axes.prop_cycle": plt.cycler(color=COLOURS),
     "lines.linewidth": 1.8,
     "legend.frameon": False,
     "legend.fontsize": 9.5,
