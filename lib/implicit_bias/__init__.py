@@ -3,13 +3,14 @@ object.
 """
 
 from . import data, dynamics, hypotheses, losses, margin, measures, network, residual, rules, span
+from .activation import Activation, gelu, leaky_relu, relu, smoothed_leaky_relu, squared_relu
 from .claims import Verdict, ledger
 from .claims import registry as claims
 from .data import Dataset
 from .dynamics import gradient_descent, gradient_flow, sgd
 from .margin import kkt_point, max_margin
 from .measures import stable_rank
-from .network import Activation, TwoLayer, leaky_relu, relu, smoothed_leaky_relu
+from .network import TwoLayer
 from .residual import kkt_residual
 from .rules import GradientDescent, Momentum, Rule, SignDescent
 from .stored import stored_result

@@ -60,10 +60,10 @@ def crossings_allowed(problem: Problem) -> float:
 def contradiction(problem: Problem) -> tuple[float, str] | None:
     """A bound on the clock, and why, when samples contradict every network; None when none is seen.
 
-    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is not homogeneous),
-    have outputs ``c_i f(e)``. A group of them with both labels costs ``min_f Σ_i ℓ(y_i c_i f)``,
-    which is convex in the one number ``f``; a zero row costs ``ℓ(0)`` where ``φ(0) = 0``. The
-    groups' costs add up to a lower bound of ``n L``.
+    Rows of one direction, ``x_i = c_i e`` (c_i > 0; one c where the activation is homogeneous of
+    no degree), have outputs ``c_i^k f(e)`` at degree k. A group of them with both labels costs
+    ``min_f Σ_i ℓ(y_i c_i^k f)``, which is convex in the one number ``f``; a zero row costs ``ℓ(0)``
+    where ``φ(0) = 0``. The groups' costs add up to a lower bound of ``n L``.
     """
     # The caller's data sets: a batch of networks on one of them is looked at once.
     data = problem.data
@@ -79,7 +79,8 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
     length = x.norm(dim=-1)
     unit = x / length.clamp_min(1e-300)[:, None]
     near = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist") <= SAME
-    if not problem.activation.homogeneous:
+    degree = problem.activation.degree
+    if degree is None:
         near &= (length[:, None] - length).abs() <= SAME * length
     origin = problem.activation.to("cpu").value(torch.zeros(1, 1, 1, dtype=x.dtype))
     silent = (length == 0) & bool((origin == 0).all())
@@ -89,7 +90,10 @@ def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] |
     left = against.any(-1)
     for i in range(len(x)):
         if left[i]:
-            least += _least_cost(problem, y[near[i]], length[near[i]] / length[i])
+            sizes = length[near[i]] / length[i]
+            if degree is not None:
+                sizes = sizes**degree
+            least += _least_cost(problem, y[near[i]], sizes)
             left &= ~near[i]
     if least == 0:
         return None

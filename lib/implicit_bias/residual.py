@@ -80,11 +80,12 @@ def kkt_residual(net: TwoLayer, data: Dataset, *, kink: float = 1e-9) -> KKTResi
     Raises
     ------
     ValueError
-        If net and data do not fit, or the activation is not homogeneous (Problem (1) is then no limit of anything).
+        If net and data do not fit, or the activation is no (leaky) ReLU: the subgradients are known for
+        these alone, and of most others Problem (1) is no limit.
     """
     data = fitting(net, data)
     kink = number_between(kink, "kink", 0, 1, "a number in [0, 1)", ends="[)")
-    if not net.activation.homogeneous:
+    if not net.activation.piecewise_linear:
         fail("net", "a homogeneous activation (leaky ReLU or ReLU)", net.activation.name)
     batch = torch.broadcast_shapes(net.weights.shape[:-2], data.x.shape[:-2])
     gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64).expand(batch)

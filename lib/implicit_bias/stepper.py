@@ -122,13 +122,7 @@ class Walker:
         constant = self.span.preactivation, self.span.readout, self.minus_y
         start, readout, minus_y = constant if chosen is None else (tensor[..., chosen] for tensor in constant)
         z = self.add_product(start, self.state, readout)
-        if activation.own:
-            # It may hand back what it was given, or write into it: nothing of it is changed or
-            # kept.
-            slopes, value = a * activation.derivative(z.clone()), a * activation.value(z.clone())
-        else:
-            slopes = activation.derivative(z).mul_(a)
-            value = slopes * z if activation.piecewise_linear else activation.value(z).mul_(a)
+        slopes, value = activation.weighted(z, a)
         return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
 
 

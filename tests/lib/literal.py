@@ -26,6 +26,14 @@ class Kinked(torch.autograd.Function):
         return torch.where(z >= 0, grad, gamma * grad), None
 
 
+FUNCTIONS = {
+    "squared_relu": lambda z: torch.relu(z) ** 2,
+    "gelu": torch.nn.functional.gelu,
+    "tanh": torch.tanh,
+}
+"""Activations without a leak, as torch has them."""
+
+
 class Net(torch.nn.Module):
     """One hidden layer, as a user would write it; only the first layer is trained."""
 
@@ -36,7 +44,9 @@ class Net(torch.nn.Module):
 
     def forward(self, x):
         z = x @ self.W.T
-        if self.name == "smoothed_leaky_relu":
+        if self.name in FUNCTIONS:
+            hidden = FUNCTIONS[self.name](z)
+        elif self.name == "smoothed_leaky_relu":
             hidden = self.gamma * z + (1 - self.gamma) * (torch.logaddexp(z, torch.zeros_like(z)) - math.log(2))
         else:
             hidden = Kinked.apply(z, self.gamma)

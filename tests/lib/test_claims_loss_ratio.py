@@ -52,8 +52,8 @@ def test_increment_and_remainder_to_high_precision(z, u):
         rise = float(mp_phi(zz + uu, gamma) - mp_phi(zz, gamma))
         rest = float(mp_phi(zz + uu, gamma) - mp_phi(zz, gamma) - slope * uu)
     at = torch.tensor([[z]], dtype=torch.float64), torch.tensor([[u]], dtype=torch.float64)
-    assert float(tools.increment(SMOOTH, *at)) == pytest.approx(rise, rel=1e-12)
-    assert float(search.remainder(SMOOTH, *at)) == pytest.approx(rest, rel=1e-5, abs=1e-15 * (abs(z) + abs(u)))
+    assert float(SMOOTH.increment(*at)) == pytest.approx(rise, rel=1e-12)
+    assert float(SMOOTH.remainder(*at)) == pytest.approx(rest, rel=1e-5, abs=1e-15 * (abs(z) + abs(u)))
 
 
 @pytest.mark.parametrize("activation", [SMOOTH, LEAKY], ids=["smooth", "leaky"])

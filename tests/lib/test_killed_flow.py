@@ -56,7 +56,7 @@ def test_a_run_across_kinks_that_settles_is_recorded_once_more(monkeypatch):
 
 @pytest.mark.parametrize("at_zero, priced", [(0.0, True), (1.0, False)])
 def test_a_zero_row_costs_the_loss_at_zero_only_where_the_activation_is_zero_there(at_zero, priced):
-    activation = SimpleNamespace(homogeneous=False, value=lambda z: z + at_zero)
+    activation = SimpleNamespace(degree=None, value=lambda z: z + at_zero)
     activation.to = lambda device: activation
     problem = SimpleNamespace(activation=activation, loss=losses.LOGISTIC)
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)

@@ -173,7 +173,7 @@ def descent(data: Dataset, m: int, activation: Activation, steps: int, C: float 
     """A run at ``1/C`` of the step, and of the start, that K's conditions allow at C = 1 (δ = 0.01)."""
     scale = 1 / (C * float(data.R_max) * math.sqrt(math.log(m * data.n / 0.01)))
     gamma = activation.gamma
-    scale = scale * gamma if isinstance(gamma, Tensor) or gamma > 0 else scale
+    scale = scale * gamma if activation.has_leak else scale
     start = TwoLayer.init(data, m, m, activation, 1.0, "1/m", seed=seed)
     size = torch.as_tensor(scale, dtype=torch.float64)
     start = TwoLayer(start.weights * size[..., None, None], start.a, activation, _frozen(start, size))

@@ -51,15 +51,14 @@ def setting_of_K(net: TwoLayer, loss: Loss, *, relu: bool | None = None) -> tupl
 
     A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
     """
-    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
     kind = {
-        None: ("leaky ReLU or ReLU", bool((gamma >= 0).all())),
-        True: ("ReLU", bool((gamma == 0).all())),
-        False: ("leaky ReLU with γ in (0, 1]", bool((gamma > 0).all())),
+        None: ("leaky ReLU or ReLU", net.activation.piecewise_linear),
+        True: ("ReLU", net.activation.is_relu),
+        False: ("leaky ReLU with γ in (0, 1]", net.activation.is_leaky_relu),
     }
     name, right = kind[relu]
     return (
-        yes_or_no("activation", name, right and net.activation.homogeneous),
+        yes_or_no("activation", name, right),
         yes_or_no("second layer", "a_j = ±1/m, m neurons of each sign", has_layer_of_K(net)),
         logistic(loss),
     )
@@ -157,8 +156,7 @@ class Clocks:
 
 def clocks_of(run: Trajectory) -> Clocks:
     """The constants of S-8 for a run of descent, leaky ReLU or ReLU."""
-    relu = bool((torch.as_tensor(run.initial.activation.gamma, dtype=torch.float64) == 0).all())
-    form = relu_clocks if relu else leaky_clocks
+    form = leaky_clocks if run.initial.activation.has_leak else relu_clocks
     return form(run.initial, run.data, gains(run).amax(-1), run.loss)
 
 
@@ -214,12 +212,11 @@ def ceiling(run: Trajectory, ours: Clocks, step: Tensor) -> Tensor:
     """
     net, h = run.initial, gains(run)
     gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    is_relu = bool((gamma == 0).all())
     t = step.double().reshape(-1, *(1,) * (h.ndim - 1))
     least, most = h.amin(-1), h.amax(-1)
     behind = torch.log1p(ours.fast * most * torch.exp(-ours.E) * t / 2) / ours.fast
     ahead = least * t * torch.exp(ours.E) / 2
-    if not is_relu:
+    if net.activation.has_leak:
         # Up to this much is lost, or gained, before the signs are right.
         early = (1 - gamma) * 2 * largest_start(net, run.data) / gamma
         ahead = gamma * ahead + early + (1 - gamma) * least

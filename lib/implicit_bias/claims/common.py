@@ -24,9 +24,6 @@ __all__ = [
     "fitted_rate",
     "has_layer_of_F",
     "has_layer_of_K",
-    "has_leak",
-    "is_leaky",
-    "is_relu",
     "known_loss",
     "largest_start",
     "leak_of",
@@ -66,7 +63,7 @@ def strictly_positive(name: str, statement: str, value: Tensor) -> Hypothesis:
 def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
     """F's network: leaky ReLU with γ in (0, 1), second layer ``±1/√m`` with both signs present."""
     gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    leaky = net.activation.homogeneous and bool(((gamma > 0) & (gamma < 1)).all())
+    leaky = net.activation.is_leaky_relu and bool((gamma < 1).all())
     both = bool((net.a > 0).any(-1).all() and (net.a < 0).any(-1).all())
     return (
         yes_or_no("activation", "leaky ReLU with γ in (0, 1)", leaky),
@@ -74,25 +71,9 @@ def setting_of_F(net: TwoLayer) -> tuple[Hypothesis, ...]:
     )
 
 
-def has_leak(net: TwoLayer) -> bool:
-    """Whether ``γ > 0``, in every network of a batch; in float64, for a leak of 1e-50 is one."""
-    return bool((torch.as_tensor(net.activation.gamma, dtype=torch.float64) > 0).all())
-
-
-def is_leaky(net: TwoLayer) -> bool:
-    """Whether the activation is leaky ReLU, whatever it calls itself."""
-    return net.activation.homogeneous and has_leak(net)
-
-
-def is_relu(net: TwoLayer) -> bool:
-    """Whether the activation is ReLU, whatever it calls itself."""
-    gamma = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    return net.activation.homogeneous and bool((gamma == 0).all())
-
-
 def leak_of(net: TwoLayer) -> float | Tensor:
     """The leak γ of a network; 1 for a ReLU, of which H-3.2 does not speak (its other hypotheses say so)."""
-    return net.activation.gamma if has_leak(net) else 1.0
+    return net.activation.gamma if net.activation.has_leak else 1.0
 
 
 def has_layer_of_F(net: TwoLayer) -> bool:

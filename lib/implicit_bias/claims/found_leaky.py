@@ -22,7 +22,7 @@ from ..measures import activation_pattern, class_stable_rank, gradient_gram
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .common import NO_LIMIT_REFUTED, fitted_rate, is_leaky, logistic, neurons, yes_or_no
+from .common import NO_LIMIT_REFUTED, fitted_rate, logistic, neurons, yes_or_no
 from .leaky_limits import FLOW_ERROR, decade_short, opposed, start_shows, triangle
 from .long_runs import LongRun, at_kink, long_run
 from .patterns import CHAPTER, between_records, live
@@ -232,7 +232,7 @@ def rank_limits(run: Trajectory, flow: Trajectory | None = None) -> Verdict:
     bounds = rank_sandwich(joined.at(start))
     spread = bool((bounds.floor > 1e-12 * bounds.ceiling).all()) and bool((bounds.ceiling > 0).all())
     hypotheses = (
-        yes_or_no("activation", "leaky ReLU", is_leaky(joined.initial)),
+        yes_or_no("activation", "leaky ReLU", joined.initial.activation.is_leaky_relu),
         logistic(joined.loss),
         yes_or_no("equal output weights", "all a_j of one sign are equal", _equal_outputs(joined.initial)),
         yes_or_no("ordered", "sign⟨w_j, x_i⟩ = sign(a_j) y_i from some record on", index is not None),

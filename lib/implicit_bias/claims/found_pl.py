@@ -14,6 +14,7 @@ from ..measures import proxy_pl_ratio
 from ..network import Activation, leaky_relu
 from . import instances
 from .common import known_loss, yes_or_no
+from .loss_ratio_tools import slopes_fit
 from .pl_tools import ATTACK_STARTS, attack, best_constant, d2_constant, extremal_network, support
 from .registry import register
 from .verdict import Finding, Verdict, decide
@@ -56,6 +57,8 @@ def best_proxy_pl(
     """
     activation = activation if isinstance(activation, Activation) else leaky_relu(activation)
     number(activation.gamma, "activation", "one leak")
+    if activation.has_leak and not slopes_fit(activation):
+        fail("activation", "one with γ ≤ φ' ≤ 1", activation.name)
     m_pos, m_neg = (
         positive_int(m, name, least=0) for m, name in ((m_pos, "m_pos"), (m_neg, "m_neg"))
     )
@@ -85,7 +88,8 @@ def best_proxy_pl(
         "D.2": float(d2_constant(data, activation.gamma)) / target,
     }
     built = math.inf
-    if m_pos and m_neg and support(data) is not None:
+    known = support(data) is not None and activation.offset_below is not None
+    if m_pos and m_neg and known:
         built = float(proxy_pl_ratio(extremal_network(data, m_pos, m_neg, activation, loss), data, loss))
         numbers["construction"] = built / target
     lowest = min(found, built) / target
@@ -94,12 +98,19 @@ def best_proxy_pl(
             "S-4", Finding(0.0, f"a network reaches {lowest:.4f} times the constant.", "", numbers), hypotheses
         )
     error = abs(lowest - 1)
-    unsettled = "" if math.isfinite(built) else "The construction needs unique multipliers:"
+    unsettled = "" if math.isfinite(built) else _missing(activation)
     built_too = f"the construction comes within {format_error(abs(built / target - 1))} of the constant, "
     gap = format_error(found / target - 1)
     why = f"{built_too if math.isfinite(built) else ''}the adversary comes within {gap} from {ATTACK_STARTS} starts."
     slack = CONSTRUCTION_TOLERANCE / max(error, 1e-12)
     return decide("S-4", Finding(slack, why, "", numbers), hypotheses, unsettled=unsettled)
+
+
+def _missing(activation: Activation) -> str:
+    """Why there is no construction."""
+    if activation.offset_below is None:
+        return "The construction needs an activation known to be linear far below 0:"
+    return "The construction needs unique multipliers:"
 
 
 def _both_signs(m_pos: int, m_neg: int) -> Hypothesis:

@@ -151,8 +151,11 @@ def converges_to_a_kkt_point(run: Trajectory) -> Verdict:
     small = Hypothesis("small loss", "L < log(2)/n at some time", bound, lowest)
     homogeneous = yes_or_no("homogeneous", "f(x; βW) = βf(x; W)", net.activation.homogeneous)
     hypotheses = (homogeneous, small, known_loss(run.loss))
-    if not net.activation.homogeneous:
-        return decide("F-3.1", Finding(math.nan, "Problem (1) is no limit of this network."), hypotheses)
+    if not net.activation.piecewise_linear:
+        why = "Problem (1) is no limit of this network."
+        if net.activation.homogeneous:
+            why = "KKT residuals are known for (leaky) ReLU only."
+        return decide("F-3.1", Finding(math.nan, why), hypotheses)
     kept = _records(run)
     worst = torch.stack([kkt_residual(run.net(k), run.data).worst.max() for k in kept])
     finding, _ = limit(run.s[kept], worst, "the KKT residual", "s", law=1.0)

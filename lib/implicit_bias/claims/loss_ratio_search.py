@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,9 +19,7 @@ from ..span import generator
 from .loss_ratio_tools import smoothness
 from .pl_tools import second_layer
 
-__all__ = ["Hunt", "remainder", "hunt_gradient", "hunt_output", "hunt_slopes"]
-
-NODES, WEIGHTS = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(6))
+__all__ = ["Hunt", "hunt_gradient", "hunt_output", "hunt_slopes"]
 
 
 @dataclass(frozen=True)
@@ -35,21 +32,6 @@ class Hunt:
     history: Tensor
     steps: Tensor
     parts: tuple[Tensor, ...]
-
-
-def remainder(activation: Activation, z: Tensor, u: Tensor) -> Tensor:
-    """``φ(z + u) - φ(z) - φ'(z) u`` elementwise, without the cancellation at small ``u``; z, u (..., m, n).
-
-    There it is ``u ∫ (φ'(z + su) - φ'(z)) ds``, by Gauss's rule with six nodes.
-    """
-    plain = activation.value(z + u) - activation.value(z) - activation.derivative(z) * u
-    if not activation.smooth:
-        return plain
-    total, small = torch.zeros_like(z), u.clamp(-0.1, 0.1)
-    for node, weight in zip(NODES.tolist(), WEIGHTS.tolist()):
-        share = (1 + node) / 2
-        total = total + weight / 2 * (activation.derivative(z + share * small) - activation.derivative(z))
-    return torch.where(u.abs() < 0.1, small * total, plain)
 
 
 def _ascend(objective: Callable[..., Tensor], parts: list[Tensor], steps: int, lr: float) -> Hunt:
@@ -99,7 +81,7 @@ def hunt_output(
 
     def ratio(V: Tensor, D: Tensor, x: Tensor) -> Tensor:
         column = x.unsqueeze(-1)
-        rest = (a.unsqueeze(-1) * remainder(activation, V @ column, D @ column)).sum((-2, -1)).abs()
+        rest = (a.unsqueeze(-1) * activation.remainder(V @ column, D @ column)).sum((-2, -1)).abs()
         size = torch.linalg.matrix_norm(D, 2)
         return rest * 2 * math.sqrt(len(a)) / (H * x.square().sum(-1) * size**2)
 

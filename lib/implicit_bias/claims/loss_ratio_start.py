@@ -15,7 +15,7 @@ from .gradient_conditions import best_orthogonality
 from .kkt_items import leak_of
 from .loss_ratio import log_ratios, record_of, step_and_start
 from .loss_ratio_instances import large_start, nearly_equal_pair, run_on, run_uneven, start_within
-from .loss_ratio_tools import applying, increment, one_step, smooth_leaky_setting, smooth_setting, smoothness, steps_of
+from .loss_ratio_tools import applying, one_step, smooth_leaky_setting, smooth_setting, smoothness, steps_of
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
 
@@ -36,7 +36,8 @@ CHAPTER = "loss_ratio"
 def outputs_start_small(net: TwoLayer, data: Dataset, step_size: float | Tensor, delta: float = 0.01) -> Verdict:
     """F-E.11.a at a start (or a batch of draws, of which δ allows a few to fail)."""
     z = net.preactivations(data.x)
-    rise = increment(net.activation, torch.zeros_like(z), z)  # φ(0) = 0, and a tiny z would drown in φ's own terms
+    # φ(0) = 0, and a tiny z would drown in φ's own terms.
+    rise = net.activation.increment(torch.zeros_like(z), z)
     largest = (net.a.unsqueeze(-1) * rise).sum(-2).abs().amax(-1)
     slack = (0.02 / largest).flatten().sort()
     worst = excused(largest.numel(), delta)

@@ -2,7 +2,8 @@ r"""What the claims on the loss ratio share: one step of descent seen without ca
 gradients, constants, and a long run of small networks.
 
 Write ``z_ji = ⟨w_j, x_i⟩`` and ``u_ji`` for what one step adds to it. Then the margin of sample i grows by
-``y_i Σ_j a_j (φ(z_ji + u_ji) - φ(z_ji))``, which :func:`increment` keeps exact however small ``u`` is.
+``y_i Σ_j a_j (φ(z_ji + u_ji) - φ(z_ji))``, which the activation's ``increment`` keeps exact however small
+``u`` is.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..losses import Loss
 from ..measures import gradient, gradient_gram, margins, networks
 from ..network import Activation, TwoLayer, smoothed_leaky_relu
 from ..trajectory import Trajectory
-from .common import has_layer_of_F, has_leak, logistic, strictly_positive, yes_or_no
+from .common import has_layer_of_F, logistic, strictly_positive, yes_or_no
 from .pl_tools import second_layer
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "applying",
     "contraction_constant",
     "dominance",
-    "increment",
     "no_zero_sample",
     "smooth_leaky_setting",
     "slopes_fit",
@@ -94,7 +94,7 @@ def smooth_leaky_setting(net: TwoLayer, loss: str | Loss = "logistic") -> tuple[
 
     A leak of 1, a linear network, counts as leaky: the proofs use ``γ > 0`` alone.
     """
-    leaky = has_leak(net) and slopes_fit(net.activation)
+    leaky = slopes_fit(net.activation)
     return (yes_or_no("activation", "γ ≤ φ' ≤ 1 with γ > 0", leaky), *smooth_setting(net, loss))
 
 
@@ -164,20 +164,6 @@ def applying(hypotheses: Sequence[Hypothesis], slack: Tensor) -> tuple[tuple[Hyp
 # -- one step --------------------------------------------------------------------------------------------------------
 
 
-def increment(activation: Activation, z: Tensor, u: Tensor) -> Tensor:
-    """``φ(z + u) - φ(z)`` elementwise, to full relative precision for small ``u``; z, u (..., m, n)."""
-    if activation.own:
-        return activation.value(z + u) - activation.value(z)
-    if not activation.smooth:
-        plain = activation.value(z + u) - activation.value(z)
-        return torch.where((z >= 0) == (z + u >= 0), activation.derivative(z) * u, plain)
-    # softplus(z+u) - softplus(z) = log(1 + σ(z)(e^u - 1)); at large u the plain difference is as good and cannot
-    # overflow.
-    gamma, near = activation._gamma(z), u.abs() < 1
-    small = torch.log1p(torch.sigmoid(z) * torch.expm1(u.clamp(-1, 1)))
-    return torch.where(near, gamma * u + (1 - gamma) * small, activation.value(z + u) - activation.value(z))
-
-
 @dataclass(frozen=True)
 class Step:
     """One step of descent from a network (or a batch): margins before ``q`` and their growth ``dq`` (..., n), pulls
@@ -211,7 +197,7 @@ def one_step(net: TwoLayer, data: Dataset, step_size: float | Tensor, loss: str 
     z = net.preactivations(data.x)
     u = -step * (gradient(net, data, loss).double() @ data.x.double().mT)
     q = margins(net, data)
-    dq = data.y * (net.a.unsqueeze(-1) * increment(net.activation, z, u)).sum(-2)
+    dq = data.y * (net.a.unsqueeze(-1) * net.activation.increment(z, u)).sum(-2)
     return Step(q, dq, losses.get(loss).g(q))
 
 

@@ -21,7 +21,7 @@ from ..losses import LOGISTIC, Loss
 from ..measures import activation_pattern
 from ..network import TwoLayer, relu
 from ..trajectory import DESCENT, FLOW, Trajectory
-from .common import active_at_start, has_layer_of_K, is_relu, logistic, samples_orthogonal, yes_or_no
+from .common import active_at_start, has_layer_of_K, logistic, samples_orthogonal, yes_or_no
 from .long_runs import goes_on
 from .orthogonal_tools import class_law, limit_network, ranks, squares_awake, whole_spread
 from .verdict import Finding
@@ -62,7 +62,7 @@ def orthogonal_setting(initial: TwoLayer, data: Dataset, loss: Loss = LOGISTIC) 
     drawn = bool((initial.preactivations(data.x) != 0).all())
     return (
         yes_or_no("orthogonal", "p = 0, to rounding", samples_orthogonal(data)),
-        yes_or_no("activation", "ReLU", is_relu(initial)),
+        yes_or_no("activation", "ReLU", initial.activation.is_relu),
         yes_or_no("second layer", "a_j = ±1/m, m of each sign", has_layer_of_K(initial)),
         logistic(loss),
         yes_or_no("start", "no ⟨w_j(0), x_i⟩ is 0", drawn),

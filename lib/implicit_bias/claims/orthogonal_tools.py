@@ -104,7 +104,7 @@ def trained_at(net: TwoLayer, data: Dataset, log_time: Tensor | float) -> TwoLay
         than ReLU, or samples that are not orthogonal.
     """
     log_time = torch.as_tensor(log_time, dtype=torch.float64)
-    if net.activation.name != "relu" or net.activation.own:
+    if not net.activation.is_relu:
         fail("net", "a ReLU network", net.activation.name)
     if not samples_orthogonal(data):
         fail("data", "orthogonal samples", f"p = {float(data.p.max()):.3g}")

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .. import losses
@@ -126,13 +125,16 @@ def extremal_network(
     Raises
     ------
     ValueError
-        If the data have no :func:`support`, or a kind of neurons is missing.
+        If the data have no :func:`support`, a kind of neurons is missing, or the activation is not
+        known to be linear far below 0.
     """
     a, best, busy = second_layer(m_pos, m_neg), max_margin(data), support(data)
     if m_pos < 1 or m_neg < 1:
         fail("m_pos, m_neg", "neurons of both signs", f"{m_pos}, {m_neg}")
     if busy is None:
         fail("data", "separable samples with unique multipliers, positive for all on the margin", "others")
+    if activation.offset_below is None:
+        fail("activation", "one known to be γz far below 0, shifted", activation.name)
     inverse = torch.linalg.pinv(data.x[busy])
     gamma, push = float(activation.gamma), bool((~busy).any())
     # g_i = λ_i/(2 λ_max): margin log(odds) for the exponential loss, log(odds - 1) for the logistic one; the two agree
@@ -140,9 +142,8 @@ def extremal_network(
     odds = 2 * best.lam.max() / best.lam[busy]
     q = torch.log(odds if push or losses.get(loss) is losses.EXPONENTIAL else odds - 1)
     f = data.y[busy] * q
-    if activation.smooth:  # far from 0 the smoothed leaky ReLU is the plain one minus (1-γ) log 2
-        f = f + (1 - gamma) * math.log(2) * a.sum()
-    beta = inverse @ f / gamma
+    # Far below 0 the activation is γz, shifted.
+    beta = inverse @ (f - activation.offset_below * a.sum()) / gamma
     if push:  # raise all margins, those of the others faster
         along, idle = data.y * (data.x @ best.z), data.y * (data.x @ beta)
         needed = ((q.max() + depth) / gamma - idle[~busy]) / (along[~busy] - 1)
@@ -223,13 +224,7 @@ def _smooth_ratio(
     W: Tensor, x: Tensor, y: Tensor, a: Tensor, activation: Activation, loss: Loss, temperature: float
 ) -> Tensor:
     """The squared ratio (starts,), with steps of slope softened over ``temperature``."""
-    gamma, z = activation.gamma, W @ x.T
-    if activation.smooth:
-        value = gamma * z + (1 - gamma) * (F.softplus(z, threshold=40.0) - math.log(2))
-        temperature = 1.0
-    else:
-        value = torch.where(z >= 0, z, gamma * z)
-    slopes = gamma + (1 - gamma) * torch.sigmoid(z / temperature)
+    value, slopes = activation.softened(W @ x.T, temperature)
     share = torch.softmax(loss.log_g(y * (a.unsqueeze(-1) * value).sum(-2)), dim=-1)
     pull = a.unsqueeze(-1) * slopes * (y * share).unsqueeze(-2)
     return (pull @ x).square().sum((-2, -1))

@@ -21,7 +21,7 @@ from ..hypotheses import Hypothesis, data_conditions
 from ..measures import own_class, rho_along
 from ..network import TwoLayer
 from ..trajectory import Trajectory
-from .common import active_at_start, active_shares, has_layer_of_K, is_relu, largest_start, logistic, yes_or_no
+from .common import active_at_start, active_shares, has_layer_of_K, largest_start, logistic, yes_or_no
 
 __all__ = [
     "C_PROVED",
@@ -72,7 +72,7 @@ def setting_of_relu(run: Trajectory, C: float = C_PROVED) -> tuple[Hypothesis, .
     one = torch.ones((), dtype=torch.float64)
     R2 = data.R_max.double() ** 2
     return (
-        yes_or_no("activation", "ReLU", is_relu(net)),
+        yes_or_no("activation", "ReLU", net.activation.is_relu),
         yes_or_no("second layer", "a_j = ±1/m, m neurons of each sign", has_layer_of_K(net)),
         logistic(run.loss),
         data_conditions(data, 1.0, C)["H-K4.3"],

@@ -15,7 +15,7 @@ from ..measures import gradient, margins
 from ..network import Activation, TwoLayer
 from .draws import excused
 from .loss_ratio_instances import across_a_kink, equal_rows, gaussian_starts, pair
-from .loss_ratio_search import hunt_gradient, hunt_output, remainder
+from .loss_ratio_search import hunt_gradient, hunt_output
 from .loss_ratio_tools import smooth_setting, smoothness
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
@@ -151,7 +151,7 @@ def nearly_linear(
     """
     D, size = _difference(net, other)
     H = smoothness(net.activation) if H is None else H
-    rest = remainder(net.activation, other.preactivations(data.x), D @ data.x.double().mT)
+    rest = net.activation.remainder(other.preactivations(data.x), D @ data.x.double().mT)
     error = (net.a.unsqueeze(-1) * rest).sum(-2).abs()
     H_ = torch.as_tensor(H, dtype=torch.float64).unsqueeze(-1)
     bound = H_ * data.norms.double() ** 2 * size.unsqueeze(-1) ** 2 / (2 * math.sqrt(net.m))

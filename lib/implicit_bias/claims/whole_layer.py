@@ -17,7 +17,7 @@ from ..measures import stable_rank
 from ..network import TwoLayer, leaky_relu
 from ..trajectory import DESCENT, FLOW, Trajectory
 from . import instances
-from .common import NO_LIMIT_REFUTED, is_leaky, logistic, samples_orthogonal, yes_or_no
+from .common import NO_LIMIT_REFUTED, logistic, samples_orthogonal, yes_or_no
 from .leaky_limits import read_limit, start_shows
 from .long_runs import LongRun, long_run
 from .patterns import CHAPTER
@@ -72,7 +72,7 @@ def _orthogonal_run(data: Dataset) -> tuple[Trajectory, Trajectory]:
 def _symmetric(run: LongRun) -> tuple[Hypothesis, ...]:
     data, net = run.data, run.initial
     return (
-        yes_or_no("activation", "leaky ReLU", is_leaky(net)),
+        yes_or_no("activation", "leaky ReLU", net.activation.is_leaky_relu),
         logistic(run.loss),
         yes_or_no("p = 0", "the samples are orthogonal", samples_orthogonal(data)),
         yes_or_no("equal norms", "R = 1", abs(float(data.R) - 1) < 1e-9),
