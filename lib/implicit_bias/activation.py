@@ -436,7 +436,8 @@ KINDS = {cls.known_as: cls for cls in (LeakyReLU, ReLU, SmoothedLeakyReLU, Smoot
 def _kind(name: str) -> type[Activation]:
     """The class of an activation known by name."""
     if name not in KINDS:
-        fail("name", f"one of {', '.join(KINDS)}, or {OWN}", shown(name))
+        ways = [f" (write ib.{call})" for call, maker in MAKERS.items() if maker.__name__ == name]
+        fail("name", f"one of {', '.join(KINDS)}, or {OWN}{''.join(ways)}", shown(name))
     return KINDS[name]
 
 

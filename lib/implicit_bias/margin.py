@@ -18,9 +18,10 @@ from torch import Tensor
 from ._checks import fail, fits_memory, gamma_in_range, joint_shape, number_between, positive_int
 from ._compare import Comparable
 from ._saving import Savable
+from .activation import Activation, leaky_relu
 from .dataset import Dataset, a_dataset
 from .least_distance import least_distance, over_batch
-from .network import TwoLayer, leaky_relu
+from .network import TwoLayer
 
 __all__ = [
     "KKTPoint",
@@ -159,6 +160,8 @@ def kkt_point(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> K
     a_dataset(data)
     m_pos, m_neg = positive_int(m_pos, "m_pos"), positive_int(m_neg, "m_neg")
     fits_memory((m_pos + m_neg) * data.d, "m_pos, m_neg", (m_pos, m_neg))
+    if isinstance(gamma, Activation):
+        fail("gamma", "the leak of a leaky ReLU, a number in (0, 1]", f"the activation {gamma.name}")
     gamma = gamma_in_range(gamma)
     m, K = m_pos + m_neg, kkt_matrix(data, m_pos, m_neg, gamma)
     batch, x, y = K.shape[:-2], data.x.double(), data.y.double()

@@ -349,6 +349,11 @@ def test_cures_are_told(rejects):
             ib.TwoLayer(torch.eye(2), [1, -1], value)
 
 
+def test_the_way_to_one_without_a_leak_is_told(rejects):
+    with rejects("name", r"write ib.gelu\(\)"):
+        ib.Activation("gelu", 0.0)
+
+
 def test_what_is_known_of_one_is_not_inherited():
     with pytest.raises(TypeError, match="derive it from ib.Activation"):
         type("Mine", (LeakyReLU,), {"value": Tanh.value})
@@ -478,7 +483,7 @@ def test_a_loss_that_two_scaled_samples_hold_up_is_foreseen():
 def test_kkt_points_are_those_of_leaky_relus(phi, rejects):
     with rejects("net", "leaky ReLU or ReLU", phi.name):
         ib.kkt_residual(start(phi), DATA)
-    with rejects("gamma", type(phi).__name__):
+    with rejects("gamma", "leak", phi.name):
         ib.kkt_point(DATA, 2, 2, phi)
     with rejects("activation", phi.name):
         pl_tools.extremal_network(ib.data.orthogonal(4), 2, 2, phi)
