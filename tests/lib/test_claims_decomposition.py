@@ -320,7 +320,7 @@ def test_limit_reads_an_intercept():
 
 def test_a_ratio_that_heads_below_the_floor_is_unsettled():
     data = ib.data.gaussian(10, 200_000_000, seed=0)
-    run = balance.descent(data, 20, ib.leaky_relu(0.5), 20_000)
+    run = balance.descent_of_K(data, 20, ib.leaky_relu(0.5), 20_000)
     finding, unsettled = balance._constant(run, "sums", 2, torch.tensor(2.004).double())
     assert finding.true and "still falls" in unsettled
     assert not balance._constant(run, "sums", 2, torch.tensor(1.9).double())[1]
@@ -367,7 +367,7 @@ def test_relu_is_not_for_the_leaky_lemmas_nor_the_other_way_round():
 def test_conditions_are_read_off_the_run():
     data = ib.data.orthogonal(4)
     for C, verdict in ((9.9, "holds"), (10.1, "vacuous")):
-        run = balance.descent(data, 5, LEAKY, 300)
+        run = balance.descent_of_K(data, 5, LEAKY, 300)
         step = next(h for h in ib.claims["K-5.4"].check(run, C=C).hypotheses if h.name == "H-K4.1").parts[0]
         assert ("holds" if bool(step.holds) else "vacuous") == verdict
 
@@ -451,20 +451,20 @@ def test_every_step_of_the_proof():
 def test_exponents_of_the_leak_and_of_the_lengths():
     leaks = torch.tensor([0.05, 0.1, 0.2, 0.4, 0.8], dtype=torch.float64)
     data = ib.data.orthogonal(6, norms=torch.linspace(1, 2, 6, dtype=torch.float64))
-    verdict = ib.claims["S-8"].check(balance.descent(data, 8, ib.leaky_relu(leaks), 8000, C=300.0))
+    verdict = ib.claims["S-8"].check(balance.descent_of_K(data, 8, ib.leaky_relu(leaks), 8000, C=300.0))
     assert verdict.verdict == "holds"
     assert verdict.constants["exponent"] == pytest.approx(1, abs=0.01)
     assert verdict.constants["sharp"] == pytest.approx(1, abs=0.01)  # R = 2 there: γ/R² itself
     leaks = torch.tensor([0.1, 0.3, 0.9], dtype=torch.float64)
     for R in (1.0, 3.0):
         data = ib.data.orthogonal(4, norms=[1, 1, R, R])
-        run = balance.descent(data, 4, ib.leaky_relu(leaks), 8000, C=300.0)
+        run = balance.descent_of_K(data, 4, ib.leaky_relu(leaks), 8000, C=300.0)
         assert ib.claims["S-8"].check(run).constants["sharp"] == pytest.approx(1, abs=0.01)
 
 
 @pytest.mark.parametrize("C", [30.0, 3000.0])
 def test_ceiling_comes_down_to_the_sharp_value(C):
-    run = balance.descent(ib.data.orthogonal(4, norms=[1, 1, 2, 2]), 4, ib.leaky_relu(0.5), 3000, C=C)
+    run = balance.descent_of_K(ib.data.orthogonal(4, norms=[1, 1, 2, 2]), 4, ib.leaky_relu(0.5), 3000, C=C)
     step, _ = balance.balance_along(run, "neurons")
     top = float(clocks.ceiling(run, clocks.clocks_of(run), step)) / (0.5 / 4)
     assert top < {30.0: 3.0, 3000.0: 1.2}[C]

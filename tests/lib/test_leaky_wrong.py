@@ -485,7 +485,7 @@ def test_a_run_must_reach_its_unit_of_time(steps, short):
 
 def test_balance_below_the_papers_floor_is_open():
     data = ib.data.correlated(5, p=0.03, signs="oppose", norms=[1, 1.05, 1.1, 1.15, 1.2])
-    run = balance.descent(data, 5, ib.leaky_relu(0.7), 3000)
+    run = balance.descent_of_K(data, 5, ib.leaky_relu(0.7), 3000)
     finding, unsettled = balance._constant(run, "sums", 2, torch.tensor(100.0, dtype=f64))
     assert finding.conclusion == "fails" and unsettled == balance.OPEN
 

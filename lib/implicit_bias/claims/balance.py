@@ -27,7 +27,7 @@ from .verdict import Finding, Verdict, decide, worst_of
 
 __all__ = [
     "balance_along",
-    "descent",
+    "descent_of_K",
     "growth_bounds",
     "limit_of",
     "own_class_means",
@@ -169,7 +169,9 @@ def too_short(run: Trajectory, units: float = 1.0) -> str:
 # -- the instances of the controls -----------------------------------------------------------------------------------
 
 
-def descent(data: Dataset, m: int, activation: Activation, steps: int, C: float = 10.0, seed: int = 1) -> Trajectory:
+def descent_of_K(
+    data: Dataset, m: int, activation: Activation, steps: int, C: float = 10.0, seed: int = 1
+) -> Trajectory:
     """A run at ``1/C`` of the step, and of the start, that K's conditions allow at C = 1 (δ = 0.01)."""
     scale = 1 / (C * float(data.R_max) * math.sqrt(math.log(m * data.n / 0.01)))
     gamma = activation.gamma
@@ -189,14 +191,14 @@ def _frozen(net: TwoLayer, size: Tensor) -> Tensor | None:
 def _leaky_within() -> tuple[Trajectory]:
     """Five samples of unequal lengths that lean by as much as H-K4.1 allows at C = 1."""
     data = samples.correlated(5, p=0.03, signs="oppose", norms=[1, 1.05, 1.1, 1.15, 1.2])
-    return (descent(data, 20, leaky_relu(0.7), 20_000),)
+    return (descent_of_K(data, 20, leaky_relu(0.7), 20_000),)
 
 
 @cache
 def _relu_within() -> tuple[Trajectory]:
     """The same for ReLU and H-K4.3."""
     data = samples.correlated(6, p=0.1, signs="oppose", norms=[1, 1.05, 1.1, 1.15, 1.2, 1])
-    return (descent(data, 80, relu(), 20_000, seed=3),)
+    return (descent_of_K(data, 80, relu(), 20_000, seed=3),)
 
 
 @cache

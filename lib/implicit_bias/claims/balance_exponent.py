@@ -12,7 +12,7 @@ import torch
 from .. import data as samples
 from ..network import leaky_relu
 from ..trajectory import Trajectory
-from .balance import CHAPTER, balance_along, descent, too_short
+from .balance import CHAPTER, balance_along, descent_of_K, too_short
 from .clocks import ceiling, clocks_of
 from .registry import register
 from .verdict import Finding, Verdict, decide, worst_of
@@ -28,7 +28,7 @@ def _several_leaks() -> tuple[Trajectory]:
     """Slopes from 0.2 to 0.8 as one batch, lengths from 1 to 1.5; p is what the theorem allows the smallest slope."""
     gamma = torch.tensor([0.2, 0.4, 0.6, 0.8], dtype=torch.float64)
     data = samples.correlated(4, p=0.0105, signs="oppose", norms=[1, 1.2, 1.3, 1.5])
-    return (descent(data, 8, leaky_relu(gamma), 20_000, C=300.0),)
+    return (descent_of_K(data, 8, leaky_relu(gamma), 20_000, C=300.0),)
 
 
 @cache
@@ -39,7 +39,7 @@ def _fitted_by_others() -> tuple[Trajectory]:
     agreement[0, 1:] = agreement[1:, 0] = lean
     y = torch.tensor([1.0, -1.0]).double().repeat(n)[:n]
     data = samples.from_gram(agreement * torch.outer(y, y), y=y)
-    return (descent(data, 8, leaky_relu(0.5), 200_000, C=2.0),)
+    return (descent_of_K(data, 8, leaky_relu(0.5), 200_000, C=2.0),)
 
 
 @register(

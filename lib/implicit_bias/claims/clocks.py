@@ -120,9 +120,9 @@ def coefficients_after_start(run: Trajectory) -> tuple[Tensor, Tensor]:
 
 def neuron_sums(net: TwoLayer, values: Tensor) -> Tensor:
     """``Σ_r |v_{j,r,i}|`` (..., 2, n) of ``values`` (..., 2m, n), j = +1 first."""
-    positive = (net.a > 0).unsqueeze(-1)
+    plus = net.positive.unsqueeze(-1)
     sizes = values.abs()
-    return torch.stack([(sizes * positive).sum(-2), (sizes * ~positive).sum(-2)], dim=-2)
+    return torch.stack([(sizes * plus).sum(-2), (sizes * ~plus).sum(-2)], dim=-2)
 
 
 def least_ratio(small: Tensor, large: Tensor) -> Tensor:

@@ -47,8 +47,8 @@ def z_ratio(gamma: float | Tensor) -> Tensor:
 def linear_predictor(net: TwoLayer, data: Dataset) -> Tensor:
     """``‖z‖`` (...) of ``z = Σ_j a_j w_j`` with the network scaled to smallest margin 1, frozen parts included."""
     a = net.a.unsqueeze(-1)
-    square = (a.mT @ net.weight_gram() @ a).squeeze(-1).squeeze(-1)
-    return square.clamp_min(0).sqrt() / (data.y * net(data.x)).amin(-1)
+    squared = (a.mT @ net.weight_gram() @ a).squeeze(-1).squeeze(-1)
+    return squared.clamp_min(0).sqrt() / (data.y * net(data.x)).amin(-1)
 
 
 @cache
