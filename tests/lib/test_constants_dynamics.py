@@ -29,8 +29,12 @@ def test_log_spaced_adds_a_quarter_until_enough_are_different(last):
     assert dynamics.log_spaced(last, 20) == sorted(drawn(last, number) | {0, last})
 
 
-def test_log_spaced_takes_every_step_below_its_count():
+def test_log_spaced_takes_every_step_below_its_count(rejects):
     assert dynamics.log_spaced(19, 20) == list(range(20))
+    assert dynamics.log_spaced(1, 20) == [0, 1]
+    assert dynamics.log_spaced(0, 20) == [0]
+    with rejects("last", "-1"):
+        dynamics.log_spaced(-1, 20)
 
 
 @pytest.mark.parametrize(

@@ -352,3 +352,9 @@ def test_bad_input_is_named(rejects):
         ib.kkt_residual(ib.TwoLayer.init(data, 1, 1, ib.smoothed_leaky_relu(0.5), 1.0), data)
     with rejects("gamma"):
         ib.kkt_point(ib.Dataset(torch.ones(3, 2, 5), torch.ones(3, 2)), 1, 1, torch.tensor([0.5, 0.6]))
+
+
+def test_a_width_that_no_memory_holds_is_refused_at_once(rejects):
+    """Both signs count: as many of each is twice as many, and not none."""
+    with rejects("m_pos, m_neg", "memory"):
+        ib.kkt_point(ib.data.orthogonal(4), 10**12, 10**12, 0.5)
