@@ -3,6 +3,10 @@ r"""Gradient descent, stochastic gradient descent and gradient flow on the first
 All three run on the Gram matrices of :class:`implicit_bias.span.Span`: a step costs the same at any dimension, and
 the trajectory is the one the full-space iteration gives, to rounding. Batches (seeds, scales, step sizes, slopes,
 data sets) run as one tensor.
+
+:func:`descend` takes any run of descent from record to record; what takes its steps is a
+:class:`implicit_bias.stepper.Mover`, and which steps they are says a
+:class:`implicit_bias.rules.Rule`.
 """
 
 from __future__ import annotations

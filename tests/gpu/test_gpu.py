@@ -68,6 +68,16 @@ def test_minibatches(phi):
     same_run(ib.sgd(*here, 0.3, 200, 5, seed=3), ib.sgd(*there, 0.3, 200, 5, seed=3))
 
 
+@pytest.mark.parametrize("rule", [ib.Momentum(0.9), ib.SignDescent()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("n, d", [(24, 60), (60, 12)])
+def test_other_rules(rule, n, d):
+    here, there = pair(ACTIVATIONS["smoothed"], n, d)
+    one, other = (ib.gradient_descent(*each, 0.02, 40, rule=rule) for each in (here, there))
+    same_run(one, other)
+    one, other = (ib.sgd(*each, 0.02, 40, 5, seed=3, rule=rule) for each in (here, there))
+    same_run(one, other)
+
+
 @pytest.mark.parametrize(
     "phi", [ACTIVATIONS["leaky"], ACTIVATIONS["smoothed"]], ids=["leaky", "smoothed"]
 )
