@@ -135,6 +135,7 @@ build: assets
 test-style: $(READY)
 	$(call say,Style)
 	@$(BIN)/ruff check --output-format concise .
+	@$(BIN)/ruff format --check --quiet . || { echo 'Some files are not as `ruff format` writes them.'; exit 1; }
 
 test-library: $(READY)
 	$(call say,Library)

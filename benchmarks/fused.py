@@ -1,4 +1,6 @@
-"""Gradient descent in the span as one compiled loop over scalars, float64: a step with no calls in it. Needs numba."""
+"""Gradient descent in the span as one compiled loop over scalars, float64: a step with
+no calls in it. Needs numba.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def descend(z, gram, a, y, gamma, step_size, steps):
 class FusedLoop:
     """As the other loops: ``loop(steps)`` goes on from where it stands."""
 
-    def __init__(self, net: ib.TwoLayer, data: ib.Dataset, gamma: float, step_size: float) -> None:
+    def __init__(
+        self, net: ib.TwoLayer, data: ib.Dataset, gamma: float, step_size: float
+    ) -> None:
         self.z = net.preactivations(data.x).numpy().copy()
         self.rest = data.gram.numpy(), net.a.numpy(), data.y.numpy(), gamma, step_size
         descend(self.z.copy(), *self.rest, 1)  # compiles

@@ -1,4 +1,6 @@
-"""What a user would write instead: a torch module, autograd, ``torch.optim.SGD``, full batch. And a stopwatch."""
+"""What a user would write instead: a torch module, autograd, ``torch.optim.SGD``, full
+batch. And a stopwatch.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import implicit_bias as ib
-from implicit_bias.problem import Problem
-from implicit_bias.stepper import Stepper
+from implicit_bias.training.problem import Problem
+from implicit_bias.training.stepper import Stepper
 
 
 def slope(gamma: float) -> Callable[[Tensor], Tensor]:
@@ -28,7 +30,9 @@ def smoothed(gamma: float) -> Callable[[Tensor], Tensor]:
 class Plain(nn.Module):
     """``x (n, d) -> f(x) (n,)``; only the first layer is trained."""
 
-    def __init__(self, net: ib.TwoLayer, activation: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, net: ib.TwoLayer, activation: Callable[[Tensor], Tensor]
+    ) -> None:
         super().__init__()
         self.first = nn.Linear(net.d, net.m, bias=False, dtype=net.weights.dtype)
         self.first.weight.data.copy_(net.weights)
@@ -40,12 +44,20 @@ class Plain(nn.Module):
 
 
 class PlainLoop:
-    """Gradient descent on the logistic loss: ``loop(steps)`` goes on from where it stands."""
+    """Gradient descent on the logistic loss: ``loop(steps)`` goes on from where it
+    stands.
+    """
 
     def __init__(
-        self, net: ib.TwoLayer, data: ib.Dataset, activation: Callable[[Tensor], Tensor], step_size: float
+        self,
+        net: ib.TwoLayer,
+        data: ib.Dataset,
+        activation: Callable[[Tensor], Tensor],
+        step_size: float,
     ) -> None:
-        self.net, self.x, self.y = Plain(net, activation), data.x, data.y
+        self.net = Plain(net, activation)
+        self.x = data.x
+        self.y = data.y
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=step_size)
 
     def __call__(self, steps: int) -> None:
@@ -67,9 +79,13 @@ class PlainLoop:
 
 
 class LibraryLoop:
-    """The same with the library's steps, without its records; ``leaps=False`` takes them one by one."""
+    """The same with the library's steps, without its records; ``leaps=False`` takes
+    them one by one.
+    """
 
-    def __init__(self, net: ib.TwoLayer, data: ib.Dataset, step_size: float, leaps: bool = True) -> None:
+    def __init__(
+        self, net: ib.TwoLayer, data: ib.Dataset, step_size: float, leaps: bool = True
+    ) -> None:
         self.problem = Problem.of(net, data, "logistic", "cpu", step_size)
         self.stepper = Stepper(self.problem, step_size, None)
         self.stepper.leaps = self.stepper.leaps and leaps
@@ -91,10 +107,14 @@ class LibraryLoop:
     @property
     def margins(self) -> Tensor:
         """(..., n)"""
-        return self.problem.shaped(self.problem.margins(self.problem.span.preactivations(self.state)), core=1)
+        return self.problem.shaped(
+            self.problem.margins(self.problem.span.preactivations(self.state)), core=1
+        )
 
 
-def race(loops: list[Callable[[int], None]], steps: list[int], rounds: int = 5) -> list[float]:
+def race(
+    loops: list[Callable[[int], None]], steps: list[int], rounds: int = 5
+) -> list[float]:
     """Seconds a step of each loop: medians over rounds, in turns.
 
     Processor time, on one thread: what other programs do meanwhile counts little.
@@ -116,9 +136,24 @@ def apart(one: Tensor, other: Tensor) -> float:
 WIDTH = 52
 
 
-def row(what: str, ours: float, theirs: float, target: float | None, agreement: str, agree: bool = True) -> None:
-    """One line of the table: times in seconds a step, their ratio and the least it should be."""
-    verdict = "" if target is None else "met" if theirs >= target * ours and agree else "MISSED"
+def row(
+    what: str,
+    ours: float,
+    theirs: float,
+    target: float | None,
+    agreement: str,
+    agree: bool = True,
+) -> None:
+    """One line of the table: times in seconds a step, their ratio and the least it
+    should be.
+    """
+    verdict = (
+        ""
+        if target is None
+        else "met"
+        if theirs >= target * ours and agree
+        else "MISSED"
+    )
     wanted = "" if target is None else f">= {target:g}x"
     ratio = f"{theirs / ours:,.{0 if theirs > 10 * ours else 2}f}x"
     times = f"{1e6 * theirs:>12,.1f}{1e6 * ours:>12,.1f}{ratio:>9}"
@@ -128,4 +163,7 @@ def row(what: str, ours: float, theirs: float, target: float | None, agreement: 
 def header(theirs: str, ours: str) -> None:
     """The line above: what is compared with what."""
     title = "microseconds a step"
-    print(f"\n{title:<{WIDTH}}{theirs:>12}{ours:>12}{'ratio':>9}  {'target':<18}apart", flush=True)
+    print(
+        f"\n{title:<{WIDTH}}{theirs:>12}{ours:>12}{'ratio':>9}  {'target':<18}apart",
+        flush=True,
+    )

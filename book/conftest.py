@@ -21,7 +21,9 @@ class ReadCell(IPyNbCell):
 
 
 class ReadNotebook(IPyNbFile):
-    """A notebook that keeps what its kernel says of the widgets; nbval does not listen to it."""
+    """A notebook that keeps what its kernel says of the widgets; nbval does not listen
+    to it.
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -35,7 +37,11 @@ class ReadNotebook(IPyNbFile):
     def collect(self):
         for cell in super().collect():
             yield ReadCell.from_parent(
-                self, name=cell.name, cell_num=cell.cell_num, cell=cell.cell, options=cell.options
+                self,
+                name=cell.name,
+                cell_num=cell.cell_num,
+                cell=cell.cell,
+                options=cell.options,
             )
 
 
@@ -43,6 +49,8 @@ class ReadNotebook(IPyNbFile):
 def pytest_collect_file(file_path, parent):
     found = yield
     return [
-        ReadNotebook.from_parent(parent, path=file_path) if isinstance(one, IPyNbFile) else one
+        ReadNotebook.from_parent(parent, path=file_path)
+        if isinstance(one, IPyNbFile)
+        else one
         for one in found
     ]

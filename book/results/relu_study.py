@@ -1,11 +1,14 @@
-"""Every switch of every (neuron, sample) pair in 10^6 steps of descent on ReLU networks. Writes relu_study.json.
+"""Every switch of every (neuron, sample) pair in 10^6 steps of descent on ReLU
+networks. Writes relu_study.json.
 
     python book/results/relu_study.py
 
-Five kinds of data that meet H-K4.3 with C = 40: ten unit samples with all correlations ±p, their label-signed versions
-agreeing, opposing, equal or random, and Gaussian samples. Six starts of 60 + 60 neurons each, the first six seeds whose
-draw meets the theorem's condition on awake neurons; random and Gaussian data are drawn anew with each. Nothing is
-sampled in time: patterns are compared at every step. About ten minutes on one core.
+Five kinds of data that meet H-K4.3 with C = 40: ten unit samples with all correlations
+±p, their label-signed versions agreeing, opposing, equal or random, and Gaussian
+samples. Six starts of 60 + 60 neurons each, the first six seeds whose draw meets the
+theorem's condition on awake neurons; random and Gaussian data are drawn anew with each.
+Nothing is sampled in time: patterns are compared at every step. About ten minutes on
+one core.
 """
 
 import datetime
@@ -17,15 +20,22 @@ from pathlib import Path
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims.common import active_shares
-from implicit_bias.claims.relu_tools import SHARE, limit_of_late_net
-from implicit_bias.measures import own_class
+from implicit_bias.measures.outputs import own_class
+from implicit_bias.theorems.kou2023.relu_limit import limit_of_late_net
+from implicit_bias.theorems.kou2023.relu_setting import SHARE
+from implicit_bias.theorems.setting import active_shares
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import files  # noqa: E402
 
-N, M, P, D, STEP, SCALE, RUNS = 10, 60, 0.0024, 4_000_000, 1.0, 1e-4, 6
+N = 10
+M = 60
+P = 0.0024
+D = 4_000_000
+STEP = 1.0
+SCALE = 1e-4
+RUNS = 6
 KINDS = ["agree", "oppose", "equal", "random", "gaussian"]
 EDGES = [0, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 
@@ -40,7 +50,8 @@ def sample(kind, seed):
 
 def starts(kind):
     """``(seed, data, net)`` of the first runs that the theorem covers."""
-    found, seed = [], 0
+    found = []
+    seed = 0
     while len(found) < RUNS:
         data = sample(kind, seed)
         net = ib.TwoLayer.init(data, M, M, ib.relu(), SCALE, output="1/m", seed=seed)
@@ -51,15 +62,22 @@ def starts(kind):
 
 
 def every_switch(data, net, edges):
-    """Descent step by step on a batch: states ``c`` with ``w_j = w_j(0) + Σ_i c_ji x_i`` at the edges, switches
-    (b, m, n) of every pair between them, the last step at which each pair switched, and log L at the edges.
+    """Descent step by step on a batch: states ``c`` with
+    ``w_j = w_j(0) + Σ_i c_ji x_i`` at the edges, switches (b, m, n) of every pair
+    between them, the last step at which each pair switched, and log L at the edges.
     """
-    gram, y, a = data.gram, data.y.unsqueeze(-2), net.a.unsqueeze(-1)
-    start, signed_step = net.preactivations(data.x), STEP / data.n * data.y.unsqueeze(-2)
+    gram = data.gram
+    y = data.y.unsqueeze(-2)
+    a = net.a.unsqueeze(-1)
+    start = net.preactivations(data.x)
+    signed_step = STEP / data.n * data.y.unsqueeze(-2)
     state = torch.zeros_like(start)
     awake = start >= 0
     last = torch.zeros_like(start)
-    count, states, counts, losses = torch.zeros_like(start, dtype=torch.int32), [], [], []
+    count = torch.zeros_like(start, dtype=torch.int32)
+    states = []
+    counts = []
+    losses = []
     for step in range(edges[-1] + 1):
         z = torch.baddbmm(start, state, gram)
         now = z >= 0
@@ -81,23 +99,35 @@ def every_switch(data, net, edges):
 def rows(kind, edges=EDGES):
     """What is kept of the runs of one kind."""
     found = starts(kind)
-    data = ib.Dataset(torch.stack([d.x for _, d, _ in found]), torch.stack([d.y for _, d, _ in found]))
-    net = ib.TwoLayer(torch.stack([w.weights for _, _, w in found]), found[0][2].a, ib.relu())
+    data = ib.Dataset(
+        torch.stack([d.x for _, d, _ in found]), torch.stack([d.y for _, d, _ in found])
+    )
+    net = ib.TwoLayer(
+        torch.stack([w.weights for _, _, w in found]), found[0][2].a, ib.relu()
+    )
     states, counts, last, losses = every_switch(data, net, edges)
     out = []
     for b, (seed, one, start) in enumerate(found):
         own = own_class(start, one)
         alive = (own & (start.preactivations(one.x) >= 0)).any(-1, keepdim=True)
         weights = start.weights + states[:, b] @ one.x
-        ranks = [ib.measures.class_stable_rank(ib.TwoLayer(w, start.a, ib.relu())).tolist() for w in weights]
-        limit, share = limit_of_late_net(ib.TwoLayer(weights[-1], start.a, ib.relu()), one)
-        ahead, late = share > 1e-6, counts[-1, b] > 0
+        ranks = [
+            ib.measures.class_stable_rank(ib.TwoLayer(w, start.a, ib.relu())).tolist()
+            for w in weights
+        ]
+        limit, share = limit_of_late_net(
+            ib.TwoLayer(weights[-1], start.a, ib.relu()), one
+        )
+        ahead = share > 1e-6
+        late = counts[-1, b] > 0
         moved = ib.TwoLayer(weights[-1] - weights[-2], start.a, ib.relu())
         out.append(
             {
                 "kind": kind,
                 "seed": seed,
-                "slack": float(ib.hypotheses.data_conditions(one, 1.0, 40.0)["H-K4.3"].slack),
+                "slack": float(
+                    ib.hypotheses.data_conditions(one, 1.0, 40.0)["H-K4.3"].slack
+                ),
                 "share": float(active_shares(start, one).min()),
                 "own pairs": int(own.sum()),
                 "other pairs": int((~own).sum()),
@@ -110,12 +140,19 @@ def rows(kind, edges=EDGES):
                 "most switches of an own pair": int(counts[:, b][:, own].sum(0).max()),
                 "most switches of any pair": int(counts[:, b].sum(0).max()),
                 "last own switch": int(last[b][own].max()),
-                "once on, always on": bool((counts[:, b].sum(0) * own * (start.preactivations(one.x) >= 0)).sum() == 0),
+                "once on, always on": bool(
+                    (
+                        counts[:, b].sum(0) * own * (start.preactivations(one.x) >= 0)
+                    ).sum()
+                    == 0
+                ),
                 "ranks": ranks,
                 "log loss": losses[:, b].tolist(),
                 "limit ranks": ib.measures.class_stable_rank(limit).tolist(),
                 "limit kkt": float(ib.kkt_residual(limit, one).worst),
-                "distance of the last decade's move": float(ib.measures.direction_distance(moved, limit)),
+                "distance of the last decade's move": float(
+                    ib.measures.direction_distance(moved, limit)
+                ),
                 "pairs at a kink of the limit": int(ahead.sum()),
                 "of these switching": int((ahead & late).sum()),
                 "switches a step": float(counts[-1, b].sum()) / (edges[-1] - edges[-2]),
@@ -127,7 +164,8 @@ def rows(kind, edges=EDGES):
 
 def main():
     torch.set_num_threads(1)
-    begin, table = time.perf_counter(), []
+    begin = time.perf_counter()
+    table = []
     for kind in KINDS:
         table += rows(kind)
         print(f"{kind}: {time.perf_counter() - begin:.0f} s", flush=True)
@@ -138,9 +176,22 @@ def main():
         "threads": 1,
         "torch": torch.__version__,
     }
-    setting = {"n": N, "m": M, "p": P, "d": D, "step": STEP, "scale": SCALE, "runs": RUNS, "edges": EDGES}
+    setting = {
+        "n": N,
+        "m": M,
+        "p": P,
+        "d": D,
+        "step": STEP,
+        "scale": SCALE,
+        "runs": RUNS,
+        "edges": EDGES,
+    }
     path = Path(__file__).parents[2] / "lib/implicit_bias/results/relu_study.json"
-    stored = {"about": about, "setting": setting, "rows": [rounded(row) for row in table]}
+    stored = {
+        "about": about,
+        "setting": setting,
+        "rows": [rounded(row) for row in table],
+    }
     files.write(path, json.dumps(stored, ensure_ascii=False))
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 

@@ -1,11 +1,12 @@
-"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes xor_sweep.json into
-the library.
+"""Figure 6 of Frei et al. in full: 2-XOR, n = 80, m = 512, step 0.01. Writes
+xor_sweep.json into the library.
 
     python book/results/xor_sweep.py
 
-The paper names n, m and the step. Chosen here: cluster means of norm d^0.26 (the paper's choice for its two-cluster
-data), initial scales ω_TF and ω_TF/50 with ω_TF = sqrt(2/(m + d)), 1000 steps, test points in pairs ±x, and five seeds
-that draw data and weights anew. About 15 minutes on one core.
+The paper names n, m and the step. Chosen here: cluster means of norm d^0.26 (the
+paper's choice for its two-cluster data), initial scales ω_TF and ω_TF/50 with ω_TF =
+sqrt(2/(m + d)), 1000 steps, test points in pairs ±x, and five seeds that draw data and
+weights anew. About 15 minutes on one core.
 """
 
 import datetime
@@ -17,14 +18,18 @@ from pathlib import Path
 import torch
 
 import implicit_bias as ib
-from implicit_bias.measures import even_odd, fresh_preactivations
+from implicit_bias.measures.outputs import even_odd, fresh_preactivations
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import files  # noqa: E402
 
-N, M, STEP, STEPS = 80, 512, 0.01, 1000
-EXPONENT, PAIRS = 0.26, 4000
+N = 80
+M = 512
+STEP = 0.01
+STEPS = 1000
+EXPONENT = 0.26
+PAIRS = 4000
 GAMMAS = [0.1, 0.3, 0.5, 0.7, 0.9]
 DIMS = [50, 100, 200, 500, 1000, 2000, 5000, 10_000]
 DIVISORS = [1, 50]
@@ -33,20 +38,30 @@ TIMES = [0, 100, 300, 1000]
 
 
 def one_run(d, divisor, seed):
-    """Accuracies on fresh and training points, log losses (T, γ), and slacks of H-3.2 (γ,) for one draw."""
+    """Accuracies on fresh and training points, log losses (T, γ), and slacks of H-3.2
+    (γ,) for one draw.
+    """
     data = ib.data.xor(N, d, d**EXPONENT, seed=seed, space="span")
     gamma = torch.tensor(GAMMAS, dtype=torch.float64)
     scale = (2 / (M + d)) ** 0.5 / divisor
     start = ib.TwoLayer.init(
-        data, M // 2, M // 2, ib.leaky_relu(gamma), torch.full((len(GAMMAS),), scale), seed=100 + seed
+        data,
+        M // 2,
+        M // 2,
+        ib.leaky_relu(gamma),
+        torch.full((len(GAMMAS),), scale),
+        seed=100 + seed,
     )
     run = ib.gradient_descent(start, data, STEP, STEPS, record=TIMES)
     test = ib.data.fresh(data, PAIRS, seed)
-    accuracy, turned = [], []
+    accuracy = []
+    turned = []
     for k in range(len(TIMES)):
         net = run.net(k)
         even, odd = even_odd(net, fresh_preactivations(net, test, seed))
-        pair = ((even + odd) * test.y > 0).double() + ((even - odd) * test.y > 0).double()
+        pair = ((even + odd) * test.y > 0).double() + (
+            (even - odd) * test.y > 0
+        ).double()
         accuracy.append((pair / 2).mean(-1))
         turned.append((even.abs() > odd.abs()).double().mean(-1))
     slack = torch.stack([ib.hypotheses.H_3_2(data, float(g)).slack for g in gamma])
@@ -56,7 +71,8 @@ def one_run(d, divisor, seed):
 
 def main():
     torch.set_num_threads(1)
-    begin, rows = time.perf_counter(), []
+    begin = time.perf_counter()
+    rows = []
     for divisor in DIVISORS:
         for d in DIMS:
             for seed in SEEDS:
@@ -64,7 +80,10 @@ def main():
                 names = ("test", "even wins", "train", "log loss", "slack")
                 numbers = {name: rounded(part) for name, part in zip(names, parts)}
                 rows.append({"divisor": divisor, "d": d, "seed": seed, **numbers})
-            print(f"ω_TF/{divisor}, d = {d}: {time.perf_counter() - begin:.0f} s", flush=True)
+            print(
+                f"ω_TF/{divisor}, d = {d}: {time.perf_counter() - begin:.0f} s",
+                flush=True,
+            )
     about = {
         "made by": "book/results/xor_sweep.py",
         "date": datetime.date.today().isoformat(),
@@ -74,9 +93,20 @@ def main():
         "axes": "test, even wins, train, log loss: [time][gamma]; slack: [gamma]",
     }
     setting = {"n": N, "m": M, "step": STEP, "exponent": EXPONENT, "pairs": PAIRS}
-    setting |= {"gammas": GAMMAS, "dims": DIMS, "divisors": DIVISORS, "seeds": SEEDS, "times": TIMES}
+    setting |= {
+        "gammas": GAMMAS,
+        "dims": DIMS,
+        "divisors": DIVISORS,
+        "seeds": SEEDS,
+        "times": TIMES,
+    }
     path = Path(__file__).parents[2] / "lib/implicit_bias/results/xor_sweep.json"
-    files.write(path, json.dumps({"about": about, "setting": setting, "rows": rows}, ensure_ascii=False))
+    files.write(
+        path,
+        json.dumps(
+            {"about": about, "setting": setting, "rows": rows}, ensure_ascii=False
+        ),
+    )
     print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 

@@ -1,15 +1,17 @@
-"""Keep the book's public address and version the same everywhere. The address stands once, in
-`_config.yml`; the version once, in `pyproject.toml`, and its tag is `v` and the version.
+"""Keep the book's public address and version the same everywhere. The address stands
+once, in `_config.yml`; the version once, in `pyproject.toml`, and its tag is `v` and
+the version.
 
-    python book/tools/address.py                     write them into every place derived from them
-    python book/tools/address.py --set owner/name    change the address first
-    python book/tools/address.py --check             list the places that disagree, exit 1 if any do
-    python book/tools/address.py --tag               print the tag
+    python book/tools/address.py                   write them into every derived place
+    python book/tools/address.py --set owner/name  change the address first
+    python book/tools/address.py --check           list places that disagree, exit 1 if any
+    python book/tools/address.py --tag             print the tag
 
-The places: the Colab cell that opens every notebook and its text, README.md, CITATION.cff,
-pyproject.toml, and in `_config.yml` what Colab opens. On GitHub the three front files link to this
-repository alone, so every GitHub, Pages or Colab link in them is brought in line. Colab opens the
-notebooks of the tag, and they install the library of the tag: the two always fit.
+The places: the Colab cell that opens every notebook and its text, README.md,
+CITATION.cff, pyproject.toml, and in `_config.yml` what Colab opens. On GitHub the three
+front files link to this repository alone, so every GitHub, Pages or Colab link in them
+is brought in line. Colab opens the notebooks of the tag, and they install the library
+of the tag: the two always fit.
 """
 
 import argparse
@@ -27,7 +29,9 @@ CONFIG = ROOT / "_config.yml"
 PROJECT = ROOT / "pyproject.toml"
 FRONT = ["README.md", "CITATION.cff", "pyproject.toml"]
 NAME = r"[\w.-]+"
-CONFIG_LINE = re.compile(rf"(?<=^  url: https://github\.com/)({NAME})/({NAME})$", re.MULTILINE)
+CONFIG_LINE = re.compile(
+    rf"(?<=^  url: https://github\.com/)({NAME})/({NAME})$", re.MULTILINE
+)
 CONFIG_TAG = re.compile(r"(?<=^  branch: )[^\s#]+", re.MULTILINE)
 VERSION = re.compile(r'(?<=^version = ").+(?="$)', re.MULTILINE)
 TAG = r"[\w.+-]+"
@@ -37,12 +41,20 @@ LINKS = [
         "{owner}/{name}@{tag}",
     ),
     (re.compile(rf"(?<=github\.com/){NAME}/{NAME}?(?=\.git\b)"), "{owner}/{name}"),
-    (re.compile(rf"(?<=github\.com/)(?!{NAME}/{NAME}\.git\b){NAME}/{NAME}"), "{owner}/{name}"),
     (
-        re.compile(rf"(?<=colab\.research\.google\.com/github/){NAME}/{NAME}/blob/{TAG}"),
+        re.compile(rf"(?<=github\.com/)(?!{NAME}/{NAME}\.git\b){NAME}/{NAME}"),
+        "{owner}/{name}",
+    ),
+    (
+        re.compile(
+            rf"(?<=colab\.research\.google\.com/github/){NAME}/{NAME}/blob/{TAG}"
+        ),
         "{owner}/{name}/blob/{tag}",
     ),
-    (re.compile(rf"(?<=https://){NAME}\.github\.io/{NAME}"), "{owner}.github.io/{name}"),
+    (
+        re.compile(rf"(?<=https://){NAME}\.github\.io/{NAME}"),
+        "{owner}.github.io/{name}",
+    ),
 ]
 
 TAGS = ["remove-cell", "colab-bootstrap"]
@@ -57,9 +69,12 @@ if "google.colab" in sys.modules:  # Colab has torch and numpy; it needs the lib
     done = subprocess.run(pip, capture_output=True, text=True)
     if done.returncode:
         print(done.stdout + done.stderr)
-        raise SystemExit(f"The book's library could not be installed (pip says why above): {{source}}")"""
+        raise SystemExit(f"The book's library could not be installed (pip says why above): {{source}}")"""  # noqa: E501
 # How that cell reads in a MyST Markdown text.
-TEXT_CELL = re.compile(r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```", re.DOTALL)
+TEXT_CELL = re.compile(
+    r"```\{code-cell\}[^\n]*\n:tags: \[remove-cell, colab-bootstrap\]\n\n(.*?)\n```",
+    re.DOTALL,
+)
 
 
 def address():
@@ -91,18 +106,27 @@ def front_page(text, owner, name, tag):
 
 
 def config(text, owner, name, tag):
-    """The book's settings with the tag that Colab opens; None where that line is missing."""
+    """The book's settings with the tag that Colab opens; None where that line is
+    missing.
+    """
     return CONFIG_TAG.sub(tag, text) if CONFIG_TAG.search(text) else None
 
 
 def chapter_text(text, owner, name, tag):
-    """A chapter's text with its Colab cell brought in line; None where the cell is missing."""
+    """A chapter's text with its Colab cell brought in line; None where the cell is
+    missing.
+    """
     found = TEXT_CELL.search(text)
-    return found and text[: found.start(1)] + bootstrap(owner, name, tag) + text[found.end(1) :]
+    return (
+        found
+        and text[: found.start(1)] + bootstrap(owner, name, tag) + text[found.end(1) :]
+    )
 
 
 def notebook(text, owner, name, tag):
-    """A notebook, as JSON text, with its Colab cell brought in line; None where the cell is missing."""
+    """A notebook, as JSON text, with its Colab cell brought in line; None where the
+    cell is missing.
+    """
     content = json.loads(text)
     code = next((c for c in content["cells"] if c["cell_type"] == "code"), None)
     if code is None or code["metadata"].get("tags") != TAGS:
@@ -115,10 +139,14 @@ def notebook(text, owner, name, tag):
 
 
 def places():
-    """Every file that carries the address or the tag, with the function that brings it in line."""
+    """Every file that carries the address or the tag, with the function that brings it
+    in line.
+    """
     yield CONFIG, config
     yield from ((ROOT / file, front_page) for file in FRONT if (ROOT / file).exists())
-    yield from ((path, chapter_text) for path in sorted((ROOT / "book/text").glob("*.md")))
+    yield from (
+        (path, chapter_text) for path in sorted((ROOT / "book/text").glob("*.md"))
+    )
     yield from ((path, notebook) for path in sorted((ROOT / "book").glob("*.ipynb")))
 
 
@@ -148,7 +176,8 @@ def main():
     bad = []
     for path, bring_in_line in places():
         text = path.read_text(encoding="utf-8")
-        new, file = bring_in_line(text, *place), path.relative_to(ROOT)
+        new = bring_in_line(text, *place)
+        file = path.relative_to(ROOT)
         if new is None:
             bad.append(f"{file}: {MISSING[bring_in_line]}")
         elif new != text and options.check:

@@ -1,5 +1,5 @@
-"""One way to write a file, such that a kill at any moment leaves the old content or the new,
-whole.
+"""One way to write a file, such that a kill at any moment leaves the old content or the
+new, whole.
 """
 
 import os
@@ -10,15 +10,17 @@ from pathlib import Path
 def write(path, content):
     """Replace the file at `path` by `content`, text or bytes, in one step.
 
-    The content goes to a file beside it, to the disk, and then to its name. What an earlier, killed
-    write left beside it is removed first; two writers of one file at the same time are not
-    foreseen.
+    The content goes to a file beside it, to the disk, and then to its name. What an
+    earlier, killed write left beside it is removed first; two writers of one file at
+    the same time are not foreseen.
     """
     path = Path(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
     for stale in path.parent.glob(f".{path.name}.*.part"):
         stale.unlink(missing_ok=True)
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, part = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=".part", dir=path.parent
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -1,12 +1,13 @@
-"""Lock what continuous integration installs: `requirements.lock`, from `requirements.txt`.
+"""Lock what continuous integration installs: `requirements.lock`, from
+`requirements.txt`.
 
     python book/tools/lock.py            write it anew (needs uv and a network)
     python book/tools/lock.py --check    exit 1 if `requirements.txt` has changed since
 
-Every package, also those that no line of `requirements.txt` names, stands there at one version with
-the hashes of its files on PyPI. torch is the exception: PyPI's build for Linux brings gigabytes for
-graphics processors, and the one without lies in torch's own index, which uv is not asked. The hash
-of its file is below.
+Every package, also those that no line of `requirements.txt` names, stands there at one
+version with the hashes of its files on PyPI. torch is the exception: PyPI's build for
+Linux brings gigabytes for graphics processors, and the one without lies in torch's own
+index, which uv is not asked. The hash of its file is below.
 """
 
 import argparse
@@ -28,7 +29,8 @@ WANTED = ROOT / "requirements.txt"
 LOCK = ROOT / "requirements.lock"
 PLACE = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
-# version -> sha256 of torch-VERSION+cpu-cp311-cp311-manylinux_2_28_x86_64.whl, as that index lists it
+# version -> sha256 of torch-VERSION+cpu-cp311-cp311-manylinux_2_28_x86_64.whl, as that
+# index lists it
 TORCH = {"2.13.0": "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"}
 TORCH_LINE = re.compile(r"^torch==(.+)$", re.MULTILINE)
 # What only a build for graphics processors needs.
@@ -36,7 +38,7 @@ GPU = re.compile(r"(nvidia|triton|cuda)\b")
 HEADER = f"""\
 # What continuous integration installs, on Linux x86_64 with Python 3.11. `make lock` writes it anew.
 #   pip install --require-hashes --only-binary :all: --extra-index-url {TORCH_INDEX} -r requirements.lock
-# sha256 of requirements.txt: """
+# sha256 of requirements.txt: """  # noqa: E501
 
 
 def digest():
@@ -57,7 +59,15 @@ def resolved(wanted):
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "requirements.in"
         files.write(source, "\n".join(wanted) + "\n")
-        uv = ["uv", "pip", "compile", "--quiet", "--no-config", "--no-header", "--no-annotate"]
+        uv = [
+            "uv",
+            "pip",
+            "compile",
+            "--quiet",
+            "--no-config",
+            "--no-header",
+            "--no-annotate",
+        ]
         command = [*uv, "--generate-hashes", "--only-binary", ":all:", *PLACE, source]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -72,7 +82,9 @@ def lock():
     if version not in TORCH:
         sys.exit(f"no hash of torch {version}+cpu here: {TORCH_INDEX}/torch/ lists it")
     if metadata.version("torch").split("+")[0] != version:
-        sys.exit(f"torch {version} must be installed: its requirements are read from there")
+        sys.exit(
+            f"torch {version} must be installed: its requirements are read from there"
+        )
     rest = resolved([*TORCH_LINE.sub("", text).splitlines(), *torch_needs()])
     torch = f"torch=={version} \\\n    --hash=sha256:{TORCH[version]}\n"
     return f"{HEADER}{digest()}\n{rest}{torch}"
@@ -85,7 +97,9 @@ def main():
     if not parser.parse_args().check:
         files.write(LOCK, lock())
     elif f"{HEADER}{digest()}\n" not in LOCK.read_text():
-        sys.exit("requirements.txt has changed since requirements.lock: run `make lock`")
+        sys.exit(
+            "requirements.txt has changed since requirements.lock: run `make lock`"
+        )
 
 
 if __name__ == "__main__":

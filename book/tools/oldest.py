@@ -1,8 +1,10 @@
-"""Print the oldest version of every package that `pyproject.toml` allows, as pip reads them.
+"""Print the oldest version of every package that `pyproject.toml` allows, as pip reads
+them.
 
     python book/tools/oldest.py
 
-Those are the library's own requirements and those of its extras, but for what is fixed to one version.
+Those are the library's own requirements and those of its extras, but for what is fixed
+to one version.
 """
 
 import re

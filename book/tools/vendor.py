@@ -1,15 +1,17 @@
-"""Fetch the scripts that the pages need into `_vendor/`, so that a reader's browser asks no other site.
+"""Fetch the scripts that the pages need into `_vendor/`, so that a reader's browser
+asks no other site.
 
-    python book/tools/vendor.py             from npm; without it, stand-ins that point to a public CDN
+    python book/tools/vendor.py             from npm; without it, stand-ins for a public CDN
     python book/tools/vendor.py --strict    from npm, or an error
     python book/tools/vendor.py --hashes    write cdn.json anew, from npm
 
-MathJax typesets formulas; require.js, html-manager and anywidget's module keep widgets alive with
-no kernel. They come from npm, are checked against the hashes below, and land under the names that
-`_config.yml` expects. The stand-ins have the same names. A browser runs what the CDN sends only
-where it agrees with the hashes in cdn.json.
+MathJax typesets formulas; require.js, html-manager and anywidget's module keep widgets
+alive with no kernel. They come from npm, are checked against the hashes below, and land
+under the names that `_config.yml` expects. The stand-ins have the same names. A browser
+runs what the CDN sends only where it agrees with the hashes in cdn.json.
 
-A kill at any moment leaves `_vendor/` as it was, as it should be, or absent; the next run clears up.
+A kill at any moment leaves `_vendor/` as it was, as it should be, or absent; the next
+run clears up.
 """
 
 import argparse
@@ -34,7 +36,8 @@ VENDOR = ROOT / "_vendor"
 HASHES = Path(__file__).with_name("cdn.json")
 CDN = "https://cdn.jsdelivr.net/npm/"
 
-# package@version -> (sha512 of the tarball, folder in it, folder under _vendor/, files to keep as a pattern)
+# package@version -> (sha512 of the tarball, folder in it, folder under _vendor/, files
+# to keep as a pattern)
 PACKAGES = {
     "mathjax@3.2.2": (
         "06df9249553c7811b6ef30a155ec0e89c62ced7b1db78d2a9b8f94a47c97ee4d"
@@ -60,7 +63,8 @@ PACKAGES = {
     ),
 }
 
-# Runs between require.js and html-manager. MathJax.Hub is MathJax 2's: ipywidgets still calls it for labels.
+# Runs between require.js and html-manager. MathJax.Hub is MathJax 2's: ipywidgets still
+# calls it for labels.
 LOCAL_JS = """\
 (function () {
   var here = document.currentScript.src.replace(/[^/]*$/, "");
@@ -74,10 +78,11 @@ LOCAL_JS = """\
     }
   };
 })();
-"""
+"""  # noqa: E501
 
-# Stand-ins. The widget scripts must run in order, so they are written into the page; MathJax may come
-# late. What MathJax loads by itself later goes through its setting `loader.require`.
+# Stand-ins. The widget scripts must run in order, so they are written into the page;
+# MathJax may come late. What MathJax loads by itself later goes through its setting
+# `loader.require`.
 WRITE_JS = """\
 document.write('<script src="URL" integrity="HASH" crossorigin="anonymous"><\\/script>');
 """
@@ -105,19 +110,25 @@ MATHJAX_JS = """\
 def fetch(package, sha512, folder):
     """Download one npm package into `folder` and return its tarball's bytes, checked."""
     command = ["npm", "pack", "--silent", package]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
     if done.returncode:
         last = (done.stderr.strip() or "no message").splitlines()[-1]
         raise OSError(f"npm could not fetch {package}: {last}")
     data = (Path(folder) / done.stdout.strip().splitlines()[-1]).read_bytes()
     found = hashlib.sha512(data).hexdigest()
     if found != sha512:
-        sys.exit(f"{package}: its sha512 is {found}, not {sha512}. Nothing was installed.")
+        sys.exit(
+            f"{package}: its sha512 is {found}, not {sha512}. Nothing was installed."
+        )
     return data
 
 
 def unpack(data, prefix, target, keep):
-    """Copy the files of a tarball under `prefix` whose path matches `keep`, and its licence, to `target`."""
+    """Copy the files of a tarball under `prefix` whose path matches `keep`, and its
+    licence, to `target`.
+    """
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in filter(tarfile.TarInfo.isfile, archive):
             name = member.name.removeprefix(prefix)
@@ -146,8 +157,14 @@ def from_cdn(target):
     mathjax, manager, require = (CDN + package for package in PACKAGES)
     (target / "mathjax").mkdir(parents=True)
     (target / "widgets").mkdir()
-    own = {k.removeprefix("mathjax/"): v for k, v in hashes.items() if k.startswith("mathjax/")}
-    script = MATHJAX_JS.replace("ROOT", f"{mathjax}/es5/").replace("HASHES", json.dumps(own))
+    own = {
+        k.removeprefix("mathjax/"): v
+        for k, v in hashes.items()
+        if k.startswith("mathjax/")
+    }
+    script = MATHJAX_JS.replace("ROOT", f"{mathjax}/es5/").replace(
+        "HASHES", json.dumps(own)
+    )
     (target / "mathjax/tex-mml-chtml.js").write_text(script)
     for name, folder in (("require.js", require), ("embed-amd.js", f"{manager}/dist")):
         script = WRITE_JS.replace("URL", f"{folder}/{name}")
@@ -165,18 +182,25 @@ def hashes_of(folder):
     """The hash of every script that npm brought into `folder`, by its path there."""
     own = {folder / "widgets/local.js", folder / "widgets/anywidget.js"}
     scripts = sorted(set(folder.rglob("*.js")) - own)
-    return {path.relative_to(folder).as_posix(): integrity(path.read_bytes()) for path in scripts}
+    return {
+        path.relative_to(folder).as_posix(): integrity(path.read_bytes())
+        for path in scripts
+    }
 
 
 def write_local(target, dist):
-    """Write the script that tells require.js where things are, and anywidget's module beside it."""
+    """Write the script that tells require.js where things are, and anywidget's module
+    beside it.
+    """
     (target / "widgets/local.js").write_text(LOCAL_JS.replace("DIST", dist))
     installed = Path(sys.prefix) / "share/jupyter/nbextensions/anywidget/index.js"
     shutil.copyfile(installed, target / "widgets/anywidget.js")
 
 
 def fill(target, strict):
-    """Fill `target` from npm, or with stand-ins unless that is an error; return where it came from."""
+    """Fill `target` from npm, or with stand-ins unless that is an error; return where
+    it came from.
+    """
     try:
         if shutil.which("npm") is None:
             raise OSError("npm is not installed")
@@ -188,7 +212,9 @@ def fill(target, strict):
         shutil.rmtree(target)
         from_cdn(target)
         site = CDN.split("/")[2]
-        print(f"  {error}: the pages will load MathJax and the widget scripts from {site}")
+        print(
+            f"  {error}: the pages will load MathJax and the widget scripts from {site}"
+        )
         return "cdn"
 
 
@@ -232,7 +258,9 @@ def write_hashes():
 
 
 def main():
-    """Make `_vendor/` unless it is there already, made by this very file; see the top of it."""
+    """Make `_vendor/` unless it is there already, made by this very file; see the top
+    of it.
+    """
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--hashes", action="store_true")

@@ -1,7 +1,8 @@
 r"""The two losses, and everything about them that must survive margins of ±10⁴.
 
-``ℓ(q)`` is ``log(1 + e^{-q})`` (logistic) or ``e^{-q}`` (exponential), and ``g(q) = -ℓ'(q)``. A naive ``log(1 +
-e^{-q})`` is exactly 0 from q = 37 on in float64; the logarithms below stay exact to rounding at any margin.
+``ℓ(q)`` is ``log(1 + e^{-q})`` (logistic) or ``e^{-q}`` (exponential), and
+``g(q) = -ℓ'(q)``. A naive ``log(1 + e^{-q})`` is exactly 0 from q = 37 on in float64;
+the logarithms below stay exact to rounding at any margin.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._checks import as_float_tensor, fail, shown
+from .values.checks import as_float_tensor, fail, shown
 
 __all__ = ["EXPONENTIAL", "LOGISTIC", "Loss", "get"]
 
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss of the margin ``q = y f(x)``: ``value`` ℓ, ``log_value`` log ℓ, ``g`` -ℓ′ and
-    ``log_g``, elementwise.
+    """A loss of the margin ``q = y f(x)``: ``value`` ℓ, ``log_value`` log ℓ, ``g`` -ℓ′
+    and ``log_g``, elementwise.
 
-    One of your own is pickled if its four functions are: define them at the top of a module.
+    One of your own is pickled if its four functions are: define them at the top of a
+    module.
     """
 
     name: str
@@ -37,7 +39,11 @@ class Loss:
             fail("name", "the name of the loss", shown(self.name))
         for name in ("value", "log_value", "g", "log_g"):
             if not callable(getattr(self, name)):
-                fail(name, "a function of a tensor of margins", shown(getattr(self, name)))
+                fail(
+                    name,
+                    "a function of a tensor of margins",
+                    shown(getattr(self, name)),
+                )
 
     def log_mean(self, q: Tensor) -> Tensor:
         """``log L`` (...) of margins (..., n), by log-sum-exp."""
@@ -56,7 +62,8 @@ class Loss:
 
 def _logistic_value(q: Tensor) -> Tensor:
     q = as_float_tensor(q, "q")
-    # F.softplus switches to the identity at 20 and loses ten digits there; logsigmoid does not.
+    # F.softplus switches to the identity at 20 and loses ten digits there; logsigmoid
+    # does not.
     return -F.logsigmoid(q)
 
 
@@ -82,14 +89,21 @@ def _minus(q: Tensor) -> Tensor:
     return -as_float_tensor(q, "q")
 
 
-LOGISTIC = Loss("logistic", _logistic_value, _logistic_log_value, _logistic_g, _logistic_log_g)
+LOGISTIC = Loss(
+    "logistic", _logistic_value, _logistic_log_value, _logistic_g, _logistic_log_g
+)
+
+
 EXPONENTIAL = Loss("exponential", _exponential, _minus, _exponential, _minus)
+
 
 _BY_NAME = {loss.name: loss for loss in (LOGISTIC, EXPONENTIAL)}
 
 
 def get(loss: str | Loss) -> Loss:
-    """The loss of that name, ``"logistic"`` or ``"exponential"`` (a :class:`Loss` passes through)."""
+    """The loss of that name, ``"logistic"`` or ``"exponential"`` (a :class:`Loss`
+    passes through).
+    """
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str) or loss not in _BY_NAME:

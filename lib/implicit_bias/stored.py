@@ -1,5 +1,5 @@
-"""Results that take too long to make in a chapter. They travel with the library: none is fetched
-from anywhere.
+"""Results that take too long to make in a chapter. They travel with the library: none
+is fetched from anywhere.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-from ._checks import fail, shown
+from .values.checks import fail, shown
 
 __all__ = ["stored_result"]
 
@@ -23,7 +23,9 @@ def stored_result(name: str) -> dict:
     """
     folder = files(__package__) / "results"
     known = sorted(
-        path.name.removesuffix(".json") for path in folder.iterdir() if path.name.endswith(".json")
+        path.name.removesuffix(".json")
+        for path in folder.iterdir()
+        if path.name.endswith(".json")
     )
     if not isinstance(name, str) or name not in known:
         fail("name", f"one of {', '.join(known)}", shown(name))

@@ -1,5 +1,5 @@
-"""A write that is killed leaves the old file or the new one, whole, and the next write clears
-up.
+"""A write that is killed leaves the old file or the new one, whole, and the next write
+clears up.
 """
 
 import os
@@ -13,11 +13,15 @@ from pathlib import Path
 import pytest
 
 TOOLS = Path(__file__).parents[2] / "book/tools"
-OLD, NEW = b"old" * 10**6, b"newer" * 10**6
+OLD = b"old" * 10**6
+NEW = b"newer" * 10**6
 # Where an aimed kill strikes: before and after each call that touches the disk.
 CALLS = ["tempfile.mkstemp", "os.fdopen", "os.fsync", "os.chmod", "os.replace"]
 AIMED = [
-    (call, when, there) for call in CALLS for when in ("before", "after") for there in (True, False)
+    (call, when, there)
+    for call in CALLS
+    for when in ("before", "after")
+    for there in (True, False)
 ]
 
 CHILD = """

@@ -1,4 +1,6 @@
-"""The page assets: whole or absent whenever the tool is killed, and from a CDN only with hashes."""
+"""The page assets: whole or absent whenever the tool is killed, and from a CDN only
+with hashes.
+"""
 
 import hashlib
 import importlib.util
@@ -23,7 +25,8 @@ SETTINGS = yaml.safe_load((ROOT / "_config.yml").read_text())["sphinx"]["config"
 PAGE_ASSETS = [SETTINGS["mathjax_path"], *SETTINGS["nb_ipywidgets_js"]]
 SCRIPTS = {f"{letter}.js": letter.encode() * 10**6 for letter in "abc"}
 
-# The tool in a folder of its own, with one small package, killed before or after the n-th call.
+# The tool in a folder of its own, with one small package, killed before or after the
+# n-th call.
 CHILD = """
 import os, pathlib, shutil, signal, subprocess, sys, tempfile
 import vendor
@@ -79,7 +82,9 @@ AIMED = [
 
 @pytest.fixture(scope="module")
 def npm(tmp_path_factory):
-    """A folder with a program `npm` that packs one small package, and that package's sha512."""
+    """A folder with a program `npm` that packs one small package, and that package's
+    sha512.
+    """
     folder = tmp_path_factory.mktemp("npm")
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
@@ -89,17 +94,25 @@ def npm(tmp_path_factory):
             member.size = len(part)
             archive.addfile(member, io.BytesIO(part))
     (folder / "packed").write_bytes(data.getvalue())
-    (folder / "npm").write_text(f"#!/bin/sh\ncp {folder}/packed thing.tgz && echo thing.tgz\n")
+    (folder / "npm").write_text(
+        f"#!/bin/sh\ncp {folder}/packed thing.tgz && echo thing.tgz\n"
+    )
     (folder / "npm").chmod(0o755)
     return folder, hashlib.sha512(data.getvalue()).hexdigest()
 
 
 def child(npm, root, version, call="", when="", number=0):
-    """A process that makes the assets in `root`: once, or over and over where `number` is -1."""
+    """A process that makes the assets in `root`: once, or over and over where `number`
+    is -1.
+    """
     folder, sha512 = npm
     arguments = [str(a) for a in (root, sha512, version, call, when, number)]
     # What a killed run leaves among the temporary files would be seen in `root`.
-    own = {"PYTHONPATH": TOOLS, "PATH": f"{folder}:{os.environ['PATH']}", "TMPDIR": root}
+    own = {
+        "PYTHONPATH": TOOLS,
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "TMPDIR": root,
+    }
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
         stdout=subprocess.PIPE,
@@ -150,7 +163,8 @@ def run(root, *options, path):
     """The tool itself in `root`, with the programs of `path`."""
     code = (
         "import pathlib, sys\nimport vendor\n"
-        f"vendor.ROOT = pathlib.Path({str(root)!r}); vendor.VENDOR = vendor.ROOT / '_vendor'\n"
+        f"vendor.ROOT = pathlib.Path({str(root)!r}); vendor.VENDOR = vendor.ROOT / "
+        "'_vendor'\n"
         "vendor.main()\n"
     )
     env = os.environ | {"PYTHONPATH": str(TOOLS), "PATH": str(path)}
@@ -182,7 +196,10 @@ def test_stand_ins_carry_the_hash_of_what_they_load(tmp_path, broken_npm):
     for name in ("require.js", "embed-amd.js"):
         script = (tmp_path / "_vendor/widgets" / name).read_text()
         assert script.count("https://") == 1
-        assert f'/{name}" integrity="{hashes[f"widgets/{name}"]}" crossorigin="anonymous"' in script
+        assert (
+            f'/{name}" integrity="{hashes[f"widgets/{name}"]}" crossorigin="anonymous"'
+            in script
+        )
     script = (tmp_path / "_vendor/mathjax/tex-mml-chtml.js").read_text()
     assert script.count("https://") == 1
     for name, value in hashes.items():
@@ -210,7 +227,9 @@ def test_every_script_has_its_hash():
     spec = importlib.util.spec_from_file_location("vendor", TOOLS / "vendor.py")
     vendor = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(vendor)
-    assert vendor.hashes_of(ROOT / "_vendor") == json.loads((TOOLS / "cdn.json").read_text())
+    assert vendor.hashes_of(ROOT / "_vendor") == json.loads(
+        (TOOLS / "cdn.json").read_text()
+    )
 
 
 def test_publishing_allows_no_stand_ins():

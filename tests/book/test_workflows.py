@@ -33,7 +33,9 @@ def test_actions_are_pinned_by_commit(path):
     jobs = yaml.safe_load(text)["jobs"].values()
     count = sum("uses" in step for job in jobs for step in job.get("steps", []))
     count += sum("uses" in job for job in jobs)
-    assert len(re.findall(r"uses.*@", text)) == count, "an action in a form that is not looked at"
+    assert len(re.findall(r"uses.*@", text)) == count, (
+        "an action in a form that is not looked at"
+    )
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.name)
@@ -60,19 +62,32 @@ def test_a_loose_action_is_seen(action):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A clone with what the tagging step reads, and a way to run that step for a repository's name."""
-    work, origin = tmp_path / "work", tmp_path / "origin"
+    """A clone with what the tagging step reads, and a way to run that step for a
+    repository's name.
+    """
+    work = tmp_path / "work"
+    origin = tmp_path / "origin"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-C", work]
 
     def run(*command):
         subprocess.run([*git, *command], check=True, capture_output=True)
 
     subprocess.run(["git", "init", "--quiet", "--bare", origin], check=True)
-    subprocess.run(["git", "clone", "--quiet", origin, work], check=True, capture_output=True)
-    for name in ("_config.yml", "pyproject.toml", "book/tools", "book/text", "book/notation.ipynb"):
+    subprocess.run(
+        ["git", "clone", "--quiet", origin, work], check=True, capture_output=True
+    )
+    for name in (
+        "_config.yml",
+        "pyproject.toml",
+        "book/tools",
+        "book/text",
+        "book/notation.ipynb",
+    ):
         place = work / name
         place.parent.mkdir(exist_ok=True)
-        shutil.copytree(ROOT / name, place) if (ROOT / name).is_dir() else shutil.copy(ROOT / name, place)
+        shutil.copytree(ROOT / name, place) if (ROOT / name).is_dir() else shutil.copy(
+            ROOT / name, place
+        )
     run("add", "--all")
     run("commit", "--quiet", "--message", "All")
 
@@ -81,10 +96,21 @@ def checkout(tmp_path):
         (script,) = [s["run"] for s in jobs["tag"]["steps"] if "run" in s]
         env = os.environ | {"GITHUB_REPOSITORY": repository}
         command = ["bash", "-e", "-c", script]
-        done = subprocess.run(command, cwd=work, env=env, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=work, env=env, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
-        tags = ["git", "-C", origin, "for-each-ref", "--format=%(refname:short)", "refs/tags"]
-        return done.stdout, subprocess.run(tags, capture_output=True, text=True).stdout.split()
+        tags = [
+            "git",
+            "-C",
+            origin,
+            "for-each-ref",
+            "--format=%(refname:short)",
+            "refs/tags",
+        ]
+        return done.stdout, subprocess.run(
+            tags, capture_output=True, text=True
+        ).stdout.split()
 
     return work, run, step
 
@@ -109,7 +135,9 @@ def test_publishing_tags_no_notebook_of_another_address(checkout):
     assert "make address REPO=some/other" in said and not tags
 
 
-@pytest.mark.parametrize("name, differs", [("book/notation.ipynb", True), ("book/text/notation.md", False)])
+@pytest.mark.parametrize(
+    "name, differs", [("book/notation.ipynb", True), ("book/text/notation.md", False)]
+)
 def test_publishing_says_where_colab_stays_behind(checkout, here, name, differs):
     work, run, step = checkout
     step(here)

@@ -13,7 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build/html"
 FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
@@ -22,13 +23,21 @@ BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 def toc_pages():
     """Every page of the contents, without suffix."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+    return [
+        toc["root"],
+        *(c["file"] for part in toc["parts"] for c in part["chapters"]),
+    ]
 
 
 def pytest_generate_tests(metafunc):
-    """Tests go page by page, each page's on one worker, so that all of them share its visits."""
+    """Tests go page by page, each page's on one worker, so that all of them share its
+    visits.
+    """
     if "name" in metafunc.fixturenames:
-        pages = [pytest.param(page, marks=pytest.mark.xdist_group(page)) for page in toc_pages()]
+        pages = [
+            pytest.param(page, marks=pytest.mark.xdist_group(page))
+            for page in toc_pages()
+        ]
         metafunc.parametrize("name", pages, scope="session")
 
 
@@ -64,9 +73,14 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def browser():
     """Chromium, or Chrome, as this machine has it."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = os.environ.get("CHROMIUM") or next(
+        filter(None, map(shutil.which, BROWSERS)), None
+    )
     if not found:
-        missing("no Chromium on this machine: pages were not looked at (set CHROMIUM to its path)")
+        missing(
+            "no Chromium on this machine: pages were not looked at (set CHROMIUM to "
+            "its path)"
+        )
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -77,12 +91,18 @@ def browser():
 
 @pytest.fixture(scope="session")
 def context(browser):
-    """A window of a given width and theme, with scripts or not; kept, as its cache saves most of the time."""
+    """A window of a given width and theme, with scripts or not; kept, as its cache
+    saves most of the time.
+    """
 
     @functools.cache
     def window(width, mode, scripts):
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        context.add_init_script(f"for (const key of ['mode', 'theme']) localStorage.setItem(key, '{mode}')")
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, java_script_enabled=scripts
+        )
+        context.add_init_script(
+            f"for (const key of ['mode', 'theme']) localStorage.setItem(key, '{mode}')"
+        )
         return context
 
     return window
@@ -90,9 +110,11 @@ def context(browser):
 
 @pytest.fixture(scope="session")
 def visit(context, site):
-    """Open a page and wait until its scripts are done; it keeps what it asked for and what went wrong.
+    """Open a page and wait until its scripts are done; it keeps what it asked for and
+    what went wrong.
 
-    A second visit gets the page as the first left it, until a page of another name is asked for.
+    A second visit gets the page as the first left it, until a page of another name is
+    asked for.
     """
     pages = {}
 
@@ -111,10 +133,14 @@ def visit(context, site):
 
     def load(name, width, mode, scripts):
         page = context(width, mode, scripts).new_page()
-        page.requests, page.errors = [], []
+        page.requests = []
+        page.errors = []
         page.on("request", lambda request: page.requests.append(request.url))
         page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.on("response", lambda r: r.status >= 400 and page.errors.append(f"{r.status} {r.url}"))
+        page.on(
+            "response",
+            lambda r: r.status >= 400 and page.errors.append(f"{r.status} {r.url}"),
+        )
         page.goto(f"{site}/{name}.html", wait_until="load")
         if scripts:
             settle(page)
@@ -126,7 +152,9 @@ def visit(context, site):
 
 def settle(page):
     """Wait for the formulas and the widgets."""
-    page.evaluate("async () => { if (window.MathJax?.startup) await window.MathJax.startup.promise }")
+    page.evaluate(
+        "async () => { if (window.MathJax?.startup) await window.MathJax.startup.promise }"
+    )
     views = 'script[type="application/vnd.jupyter.widget-view+json"]'
     # html-manager puts each widget before its script, in a box of its own
     page.wait_for_function(

@@ -1,4 +1,6 @@
-"""What a reader of the built pages meets: scripts, formulas, pictures, sliders, two themes, two widths."""
+"""What a reader of the built pages meets: scripts, formulas, pictures, sliders, two
+themes, two widths.
+"""
 
 import pytest
 
@@ -62,24 +64,40 @@ def test_page_loads_without_error_and_asks_no_other_site(visit, site, name, vend
     page.wait_for_load_state("networkidle")
     assert [e for e in page.errors if HARMLESS not in e] == []
     if not vendored:
-        pytest.skip("the pages use a CDN, as npm was missing: outside requests were not counted")
-    assert [r for r in page.requests if not r.startswith((site, "data:", "blob:"))] == []
+        pytest.skip(
+            "the pages use a CDN, as npm was missing: outside requests were not counted"
+        )
+    assert [
+        r for r in page.requests if not r.startswith((site, "data:", "blob:"))
+    ] == []
 
 
 def test_formulas_are_typeset(visit, name, vendored):
     if not vendored:
-        pytest.skip("the pages use a CDN, as npm was missing: formulas were not looked at")
+        pytest.skip(
+            "the pages use a CDN, as npm was missing: formulas were not looked at"
+        )
     page = visit(name)
     assert page.evaluate(RAW_TEX) == []
-    assert page.locator("mjx-container").count() >= page.locator("article .math").count()
+    assert (
+        page.locator("mjx-container").count() >= page.locator("article .math").count()
+    )
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
 
 
 def test_pictures_have_alternative_text(visit, name):
     """In the page and, for readers without scripts, in its fallbacks."""
     for page in (visit(name), visit(name, scripts=False)):
-        assert page.evaluate("[...document.images].filter(i => !i.alt.trim()).map(i => i.id || i.src)") == []
-        broken = "[...document.images].filter(i => !i.naturalWidth && i.loading !== 'lazy').map(i => i.src)"
+        assert (
+            page.evaluate(
+                "[...document.images].filter(i => !i.alt.trim()).map(i => i.id || i.src)"
+            )
+            == []
+        )
+        broken = (
+            "[...document.images].filter(i => !i.naturalWidth && i.loading !== "
+            "'lazy').map(i => i.src)"
+        )
         assert page.evaluate(broken) == []
 
 
@@ -111,5 +129,7 @@ def test_the_theme_switch_reaches_the_dark_and_figures_follow(visit, name):
         page.locator(".theme-switch-button:visible").first.click()
     assert page.locator("html").get_attribute("data-theme") == "dark"
     for figure in page.locator("article .cell_output img").all():
-        style = figure.evaluate("e => [getComputedStyle(e).filter, getComputedStyle(e).backgroundColor]")
+        style = figure.evaluate(
+            "e => [getComputedStyle(e).filter, getComputedStyle(e).backgroundColor]"
+        )
         assert "invert" in style[0] and style[1] == "rgba(0, 0, 0, 0)"

@@ -29,7 +29,9 @@ SCRIPTS = [
 @pytest.fixture(scope="module")
 def stand_ins(tmp_path_factory):
     """A folder with the stand-ins, and the start of every address that they ask."""
-    spec = importlib.util.spec_from_file_location("vendor", ROOT / "book/tools/vendor.py")
+    spec = importlib.util.spec_from_file_location(
+        "vendor", ROOT / "book/tools/vendor.py"
+    )
     vendor = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(vendor)
     folder = tmp_path_factory.mktemp("stand-ins") / "_vendor"
@@ -65,7 +67,8 @@ def load(browser, stand_ins, vendored):
                 body += b"\nwindow.changed = true;" if asked[-1] == changed else b""
                 route.fulfill(body=body, headers={"Access-Control-Allow-Origin": "*"})
 
-        asked, said = [], []
+        asked = []
+        said = []
         context.route("**/*", answer)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))

@@ -1,4 +1,6 @@
-"""Every slider on every page works with no kernel, by keyboard; without scripts a picture stands in."""
+"""Every slider on every page works with no kernel, by keyboard; without scripts a
+picture stands in.
+"""
 
 import pytest
 
@@ -22,7 +24,9 @@ def test_every_slider_changes_its_picture_by_keyboard(explorers):
     for explorer in explorers:
         image = explorer.locator("img.ib-figure")
         for slider in explorer.locator("input[type=range]").all():
-            assert slider.evaluate("e => e.labels.length > 0 || !!e.ariaLabel"), "a slider wants a label"
+            assert slider.evaluate("e => e.labels.length > 0 || !!e.ariaLabel"), (
+                "a slider wants a label"
+            )
             slider.focus()
             slider.press("Home")
             first = image.get_attribute("src")
@@ -35,17 +39,27 @@ def test_every_slider_changes_its_picture_by_keyboard(explorers):
 
 
 def test_verdict_and_alternative_text_follow_every_slider(explorers):
-    """At each stop there is a picture that loads, words for it, and one verdict in words."""
+    """At each stop there is a picture that loads, words for it, and one verdict in
+    words.
+    """
     for explorer in explorers:
-        image, verdict = explorer.locator("img.ib-figure"), explorer.locator(".ib-verdict")
+        image = explorer.locator("img.ib-figure")
+        verdict = explorer.locator(".ib-verdict")
         for slider in explorer.locator("input[type=range]").all():
             slider.focus()
             slider.press("Home")
-            for _ in range(slider.evaluate("e => Math.round((e.max - e.min) / (e.step || 1))") + 1):
+            for _ in range(
+                slider.evaluate("e => Math.round((e.max - e.min) / (e.step || 1))") + 1
+            ):
                 image.evaluate("async e => { await e.decode() }")
                 assert image.get_attribute("alt").strip()
                 if verdict.count():
-                    assert len(VERDICTS & set(verdict.first.get_attribute("class").split())) == 1
+                    assert (
+                        len(
+                            VERDICTS & set(verdict.first.get_attribute("class").split())
+                        )
+                        == 1
+                    )
                     assert verdict.first.inner_text().strip()
                 slider.press("ArrowRight")
 
@@ -57,10 +71,16 @@ def test_pages_have_the_widgets_that_their_sources_make(visit, name, vendored, s
     page = visit(name)
     source = page.request.get(f"{site}/{name}.html").text()
     made = source.count('<script type="application/vnd.jupyter.widget-view+json">')
-    assert page.locator(".ib-explorer, .jupyter-widgets.widget-container").count() >= made
+    assert (
+        page.locator(".ib-explorer, .jupyter-widgets.widget-container").count() >= made
+    )
 
 
 def test_without_scripts_a_picture_stands_in(visit, name):
-    views = visit(name).locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
+    views = (
+        visit(name)
+        .locator('script[type="application/vnd.jupyter.widget-view+json"]')
+        .count()
+    )
     page = visit(name, scripts=False)
     assert page.locator("noscript img").count() >= views

@@ -1,8 +1,10 @@
-"""A second device on the processor: tensors that refuse to meet those of the first, as a GPU's do.
+"""A second device on the processor: tensors that refuse to meet those of the first, as
+a GPU's do.
 
-An :class:`Elsewhere` holds an ordinary tensor and says that it lives on :data:`DEVICE`. Functions run on what it
-holds. Between the two devices they fail, except with single numbers, copies and indices, where a GPU lets them pass;
-and so does ``numpy()``, for there is no memory to share.
+An :class:`Elsewhere` holds an ordinary tensor and says that it lives on :data:`DEVICE`.
+Functions run on what it holds. Between the two devices they fail, except with single
+numbers, copies and indices, where a GPU lets them pass; and so does ``numpy()``, for
+there is no memory to share.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 DEVICE = torch.device("xla", 0)
 """A kind of device that torch can name, and that needs no driver to be named."""
 
-CROSSING = {torch.Tensor.copy_, torch.Tensor.to, torch.as_tensor, torch.tensor, torch.asarray}
+CROSSING = {
+    torch.Tensor.copy_,
+    torch.Tensor.to,
+    torch.as_tensor,
+    torch.tensor,
+    torch.asarray,
+}
 """Functions made for two devices."""
 
 INDEXING = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
@@ -39,7 +47,9 @@ class Elsewhere(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: torch.Tensor) -> Elsewhere:
-        made = torch.Tensor._make_wrapper_subclass(cls, held.size(), dtype=held.dtype, device=DEVICE)
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, held.size(), dtype=held.dtype, device=DEVICE
+        )
         made.held = held
         return made
 
@@ -55,7 +65,9 @@ class Elsewhere(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        raise RuntimeError(f"{func} reached the second device past Python: what it holds was not used")
+        raise RuntimeError(
+            f"{func} reached the second device past Python: what it holds was not used"
+        )
 
 
 class _Everywhere(TorchFunctionMode):
@@ -74,7 +86,9 @@ def second_device() -> Iterator[torch.device]:
 
 def run(func: Callable, args: tuple, kwargs: dict) -> object:
     """The function on what its tensors hold; its results are where they belong."""
-    there = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Elsewhere)]
+    there = [
+        leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Elsewhere)
+    ]
     if not there and not _named(func, args, kwargs):
         return func(*args, **kwargs)
     with torch._C.DisableTorchFunctionSubclass():
@@ -96,7 +110,9 @@ def run(func: Callable, args: tuple, kwargs: dict) -> object:
 
 
 def _is_device(value: object) -> bool:
-    return isinstance(value, torch.device) or (isinstance(value, str) and value.split(":")[0] in ("cpu", DEVICE.type))
+    return isinstance(value, torch.device) or (
+        isinstance(value, str) and value.split(":")[0] in ("cpu", DEVICE.type)
+    )
 
 
 def _named(func: Callable, args: tuple, kwargs: dict) -> list[object]:
@@ -108,15 +124,25 @@ def _named(func: Callable, args: tuple, kwargs: dict) -> list[object]:
 def _check(func: Callable, args: tuple, kwargs: dict) -> None:
     """Refuse what a GPU refuses."""
     if func in NO_MEMORY:
-        raise TypeError(f"can't convert {DEVICE} device type tensor to numpy; copy it to the processor first")
+        raise TypeError(
+            f"can't convert {DEVICE} device type tensor to numpy; copy it to the "
+            "processor first"
+        )
     if func in CROSSING:
         return
     compared = (args[0], *args[2:]) if func in INDEXING else (args, kwargs)
     tensors = [leaf for leaf in tree_leaves(compared) if isinstance(leaf, torch.Tensor)]
-    here = [tensor for tensor in tensors if not isinstance(tensor, Elsewhere) and tensor.ndim]
+    here = [
+        tensor
+        for tensor in tensors
+        if not isinstance(tensor, Elsewhere) and tensor.ndim
+    ]
     if here and any(isinstance(tensor, Elsewhere) for tensor in tensors):
         name = getattr(func, "__name__", func)
-        raise RuntimeError(f"Expected all tensors to be on the same device, but found {DEVICE} and cpu in {name}")
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device, but found {DEVICE} and "
+            f"cpu in {name}"
+        )
 
 
 def _goes_there(func: Callable, args: tuple, kwargs: dict) -> bool:

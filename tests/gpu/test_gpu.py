@@ -1,5 +1,5 @@
-"""The library on a GPU against itself on the processor: `make test-gpu`. Without a GPU the same
-code runs on a second device that stands for one (:mod:`second_device`).
+"""The library on a GPU against itself on the processor: `make test-gpu`. Without a GPU
+the same code runs on a second device that stands for one (:mod:`second_device`).
 
 Everything is in float64 and agrees to 1e-10, except where rounding is known to grow.
 """
@@ -59,7 +59,9 @@ def same_run(here, there, rtol=1e-10):
 @pytest.mark.parametrize("n, d", [(24, 60), (60, 12)])
 def test_descent(phi, n, d):
     here, there = pair(phi, n, d)
-    same_run(ib.gradient_descent(*here, 0.3, 300), ib.gradient_descent(*there, 0.3, 300))
+    same_run(
+        ib.gradient_descent(*here, 0.3, 300), ib.gradient_descent(*there, 0.3, 300)
+    )
 
 
 @pytest.mark.parametrize("phi", ACTIVATIONS.values(), ids=ACTIVATIONS)
@@ -68,13 +70,19 @@ def test_minibatches(phi):
     same_run(ib.sgd(*here, 0.3, 200, 5, seed=3), ib.sgd(*there, 0.3, 200, 5, seed=3))
 
 
-@pytest.mark.parametrize("rule", [ib.Momentum(0.9), ib.SignDescent()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [ib.Momentum(0.9), ib.SignDescent()], ids=lambda rule: rule.name
+)
 @pytest.mark.parametrize("n, d", [(24, 60), (60, 12)])
 def test_other_rules(rule, n, d):
     here, there = pair(ACTIVATIONS["smoothed"], n, d)
-    one, other = (ib.gradient_descent(*each, 0.02, 40, rule=rule) for each in (here, there))
+    one, other = (
+        ib.gradient_descent(*each, 0.02, 40, rule=rule) for each in (here, there)
+    )
     same_run(one, other)
-    one, other = (ib.sgd(*each, 0.02, 40, 5, seed=3, rule=rule) for each in (here, there))
+    one, other = (
+        ib.sgd(*each, 0.02, 40, 5, seed=3, rule=rule) for each in (here, there)
+    )
     same_run(one, other)
 
 
@@ -88,11 +96,11 @@ def test_flow(phi):
 
 def test_flow_across_kinks():
     here, there = pair(n=40, d=6, m=4, scale=0.1)
-    one, other = (
-        ib.gradient_flow(*here, 0.8, record=[0.8]),
-        ib.gradient_flow(*there, 0.8, record=[0.8]),
-    )
-    apart = (other.final.weights.cpu() - one.final.weights).norm() / one.final.weights.norm()
+    one = ib.gradient_flow(*here, 0.8, record=[0.8])
+    other = ib.gradient_flow(*there, 0.8, record=[0.8])
+    apart = (
+        other.final.weights.cpu() - one.final.weights
+    ).norm() / one.final.weights.norm()
     assert float(apart) < 5e-3
     assert (one.resolution is None) == (other.resolution is None)
 
@@ -102,7 +110,10 @@ def test_a_run_may_be_sent_to_the_device_and_comes_home():
     there = ib.gradient_descent(net, data, 0.3, 50, device=DEVICE)
     assert there.final.weights.device.type == "cpu"
     torch.testing.assert_close(
-        there.margins, ib.gradient_descent(net, data, 0.3, 50).margins, rtol=1e-10, atol=1e-11
+        there.margins,
+        ib.gradient_descent(net, data, 0.3, 50).margins,
+        rtol=1e-10,
+        atol=1e-11,
     )
 
 
@@ -111,17 +122,20 @@ def test_a_batch_of_slopes_and_steps():
     here, there = pair(ib.leaky_relu(slopes))
     steps = torch.tensor([0.2, 0.3], dtype=torch.float64)
     same_run(
-        ib.gradient_descent(*here, steps, 100), ib.gradient_descent(*there, steps.to(DEVICE), 100)
+        ib.gradient_descent(*here, steps, 100),
+        ib.gradient_descent(*there, steps.to(DEVICE), 100),
     )
 
 
 def test_margins_and_kkt_points():
     (_, data), (_, moved) = pair()
-    here, there = ib.max_margin(data), ib.max_margin(moved)
+    here = ib.max_margin(data)
+    there = ib.max_margin(moved)
     close(here.z, there.z)
     close(here.lam, there.lam)
     close(here.margin, there.margin)
-    here, there = ib.kkt_point(data, 3, 3, 0.9), ib.kkt_point(moved, 3, 3, 0.9)
+    here = ib.kkt_point(data, 3, 3, 0.9)
+    there = ib.kkt_point(moved, 3, 3, 0.9)
     close(here.lam, there.lam)
     close(here.net.weights, there.net.weights)
     assert bool(here.is_kkt) == bool(there.is_kkt)
@@ -129,7 +143,8 @@ def test_margins_and_kkt_points():
 
 def test_residuals():
     here, there = pair()
-    one, other = ib.kkt_residual(*here), ib.kkt_residual(*there)
+    one = ib.kkt_residual(*here)
+    other = ib.kkt_residual(*there)
     for name in ("stationarity", "feasibility", "slackness", "dual", "lam", "scale"):
         close(getattr(one, name), getattr(other, name), rtol=1e-9)
 
@@ -143,7 +158,8 @@ def test_measures():
 
 
 @pytest.mark.parametrize(
-    "id", ["F-3.2.1", "F-3.2.2", "F-3.2.3", "F-3.2.5", "F-3.2.6", "F-3.2.7", "F-B.2", "S-1"]
+    "id",
+    ["F-3.2.1", "F-3.2.2", "F-3.2.3", "F-3.2.5", "F-3.2.6", "F-3.2.7", "F-B.2", "S-1"],
 )
 def test_claims_at_a_point(id):
     data = ib.data.gaussian(6, 10**4, seed=1)
@@ -154,14 +170,17 @@ def test_claims_at_a_point(id):
     assert verdict.verdict == expected.verdict
 
 
-@pytest.mark.parametrize("id", ["F-E.4", "F-4.2.3", "K-5.1", "K-5.2", "K-5.4", "K-4.1.c"])
+@pytest.mark.parametrize(
+    "id", ["F-E.4", "F-4.2.3", "K-5.1", "K-5.2", "K-5.4", "K-4.1.c"]
+)
 def test_claims_on_a_run(id):
     phi = ACTIVATIONS["smoothed"] if id.startswith("F") else ACTIVATIONS["leaky"]
     output = "1/sqrt(m)" if id.startswith("F") else "1/m"
     data = ib.data.orthogonal(5)
     net = ib.TwoLayer.init(data, 4, 4, phi, 1e-3, output=output, seed=1)
     runs = [
-        ib.gradient_descent(net.to(place), data.to(place), 0.2, 400) for place in ("cpu", DEVICE)
+        ib.gradient_descent(net.to(place), data.to(place), 0.2, 400)
+        for place in ("cpu", DEVICE)
     ]
     checks = [
         ib.claims[id].check(run.final, run.initial, run.data)
@@ -193,7 +212,13 @@ def test_a_notebook_runs_with_large_runs_on_the_device(monkeypatch):
             exec(compile(source, "preface", "exec"), names)
 
 
-SIZES = [(10, 64, 1000), (100, 512, 10_000), (500, 512, 784), (2000, 1000, 784), (4000, 2000, 784)]
+SIZES = [
+    (10, 64, 1000),
+    (100, 512, 10_000),
+    (500, 512, 784),
+    (2000, 1000, 784),
+    (4000, 2000, 784),
+]
 
 
 @pytest.mark.parametrize("n, m, d", SIZES)
@@ -211,6 +236,8 @@ def test_step_times(n, m, d, capsys):
             start = time.perf_counter()
             ib.gradient_descent(net, data, 0.01, length, record=[length], device=place)
             seconds.append(time.perf_counter() - start)
-        lines.append(f"{place} {(seconds[1] - seconds[0]) / count * 1e6:,.0f} µs a step")
+        lines.append(
+            f"{place} {(seconds[1] - seconds[0]) / count * 1e6:,.0f} µs a step"
+        )
     with capsys.disabled():
         print(f"\n  n = {n}, m = {m}, d = {d}: " + ", ".join(lines))

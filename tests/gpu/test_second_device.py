@@ -1,11 +1,13 @@
-"""The device that stands for a GPU refuses what a GPU refuses, and lets pass what it lets pass."""
+"""The device that stands for a GPU refuses what a GPU refuses, and lets pass what it
+lets pass.
+"""
 
 import pytest
 import second_device
 import torch
 
 import implicit_bias as ib
-from implicit_bias import margin
+from implicit_bias.margin import kkt
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +56,7 @@ def test_there_is_no_memory_to_share(place):
 def test_a_tensor_left_on_the_processor_is_noticed(place, monkeypatch):
     """One forgotten ``.to(device)`` in the library fails as it would on a GPU."""
     data = ib.data.gaussian(5, 40, seed=1, space="full").to(place)
-    monkeypatch.setattr(margin, "class_slopes", _on_the_processor(margin.class_slopes))
+    monkeypatch.setattr(kkt, "class_slopes", _on_the_processor(kkt.class_slopes))
     with pytest.raises(RuntimeError, match="same device"):
         ib.kkt_point(data, 3, 3, 0.9)
 

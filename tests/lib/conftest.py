@@ -12,7 +12,11 @@ import implicit_bias as ib
 
 torch.set_num_threads(1)
 settings.register_profile(
-    "lib", deadline=None, max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "lib",
+    deadline=None,
+    max_examples=25,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("lib")
 
@@ -36,7 +40,9 @@ def loss(request):
 
 @pytest.fixture
 def rejects():
-    """``with rejects("x", "index (1, 0)"):`` expects a ValueError that starts with the argument and holds the rest."""
+    """``with rejects("x", "index (1, 0)"):`` expects a ValueError that starts with the
+    argument and holds the rest.
+    """
 
     def expect(argument, *words):
         pattern = rf"(?s)^{argument}: .*" + "".join(f"(?=.*{word})" for word in words)

@@ -1,4 +1,5 @@
-"""Slow, literal twins of the fast routines: loops, autograd, the full space, general solvers.
+"""Slow, literal twins of the fast routines: loops, autograd, the full space, general
+solvers.
 
 They share no code with the library.
 """
@@ -40,27 +41,36 @@ class Net(torch.nn.Module):
     def __init__(self, weights, a, name, gamma):
         super().__init__()
         self.W = torch.nn.Parameter(weights.clone())
-        self.a, self.name, self.gamma = a, name, torch.as_tensor(gamma, dtype=weights.dtype)
+        self.a = a
+        self.name = name
+        self.gamma = torch.as_tensor(gamma, dtype=weights.dtype)
 
     def forward(self, x):
         z = x @ self.W.T
         if self.name in FUNCTIONS:
             hidden = FUNCTIONS[self.name](z)
         elif self.name == "smoothed_leaky_relu":
-            hidden = self.gamma * z + (1 - self.gamma) * (torch.logaddexp(z, torch.zeros_like(z)) - math.log(2))
+            hidden = self.gamma * z + (1 - self.gamma) * (
+                torch.logaddexp(z, torch.zeros_like(z)) - math.log(2)
+            )
         else:
             hidden = Kinked.apply(z, self.gamma)
         return hidden @ self.a
 
 
 def mean_loss(q, loss):
-    values = torch.exp(-q) if loss == "exponential" else torch.logaddexp(-q, torch.zeros_like(q))
+    values = (
+        torch.exp(-q)
+        if loss == "exponential"
+        else torch.logaddexp(-q, torch.zeros_like(q))
+    )
     return values.mean()
 
 
 def autograd_descent(weights, a, name, gamma, x, y, step_size, steps, loss="logistic"):
     """The weights at steps 0, 1, ..., ``steps``, by autograd in the full space."""
-    net, seen = Net(weights, a, name, gamma), [weights.clone()]
+    net = Net(weights, a, name, gamma)
+    seen = [weights.clone()]
     for _ in range(steps):
         net.zero_grad()
         mean_loss(y * net(x), loss).backward()
@@ -72,7 +82,9 @@ def autograd_descent(weights, a, name, gamma, x, y, step_size, steps, loss="logi
 
 def phi(z, name, gamma):
     if name == "smoothed_leaky_relu":
-        return gamma * z + (1 - gamma) * (max(z, 0.0) + math.log1p(math.exp(-abs(z))) - math.log(2))
+        return gamma * z + (1 - gamma) * (
+            max(z, 0.0) + math.log1p(math.exp(-abs(z))) - math.log(2)
+        )
     return z if z >= 0 else gamma * z
 
 
@@ -83,8 +95,13 @@ def phi_slope(z, name, gamma):
 
 
 def loop_gradient(weights, a, name, gamma, x, y, loss="logistic"):
-    """``∇L`` neuron by neuron, sample by sample, coordinate by coordinate, in Python floats."""
-    W, a, X, Y = weights.tolist(), a.tolist(), x.tolist(), y.tolist()
+    """``∇L`` neuron by neuron, sample by sample, coordinate by coordinate, in Python
+    floats.
+    """
+    W = weights.tolist()
+    a = a.tolist()
+    X = x.tolist()
+    Y = y.tolist()
     total = [[0.0] * len(X[0]) for _ in W]
     for xi, yi in zip(X, Y):
         z = [sum(w * c for w, c in zip(row, xi)) for row in W]
@@ -97,7 +114,9 @@ def loop_gradient(weights, a, name, gamma, x, y, loss="logistic"):
 
 
 def flow_in_plain_time(weights, a, name, gamma, x, y, steps, dt, loss="logistic"):
-    """``(log L, log t, W)`` after ``steps`` classical Runge-Kutta steps of length ``dt`` of ``dW/dt = -∇L``."""
+    """``(log L, log t, W)`` after ``steps`` classical Runge-Kutta steps of length
+    ``dt`` of ``dW/dt = -∇L``.
+    """
 
     def velocity(W):
         net = Net(W, a, name, gamma)
@@ -126,15 +145,20 @@ def mp_loss(q, name):
         q = mpmath.mpf(q)
         small = mpmath.exp(-q)
         # 60 digits do not hold 1 + e^{-10^4}; log1p does.
-        value, g = (small, small) if name == "exponential" else (mpmath.log1p(small), small / (1 + small))
+        value, g = (
+            (small, small)
+            if name == "exponential"
+            else (mpmath.log1p(small), small / (1 + small))
+        )
         return tuple(v for v in (value, mpmath.log(value), g, mpmath.log(g)))
 
 
 def least_norm(A):
-    """``argmin ‖c‖`` subject to ``Ac ≥ 1``, None if infeasible, by trying every set of tight constraints.
+    """``argmin ‖c‖`` subject to ``Ac ≥ 1``, None if infeasible, by trying every set of
+    tight constraints.
 
-    The minimiser is the least-norm point of the face it lies on, so it is among the candidates; no feasible one is
-    shorter.
+    The minimiser is the least-norm point of the face it lies on, so it is among the
+    candidates; no feasible one is shorter.
     """
     best = None
     for size in range(1, min(A.shape) + 1):
@@ -147,39 +171,66 @@ def least_norm(A):
 
 def qp3(x, y, m_pos, m_neg, gamma):
     """(v, u) of QP (3), from its own words; None if infeasible."""
-    x, y = x.numpy(), y.numpy()
-    d, m = x.shape[1], m_pos + m_neg
-    p, q = m_pos / math.sqrt(m), m_neg / math.sqrt(m)
+    x = x.numpy()
+    y = y.numpy()
+    d = x.shape[1]
+    m = m_pos + m_neg
+    p = m_pos / math.sqrt(m)
+    q = m_neg / math.sqrt(m)
     rows = [
-        np.concatenate([p * xi, -gamma * q * xi]) if yi > 0 else np.concatenate([-gamma * p * xi, q * xi])
+        np.concatenate([p * xi, -gamma * q * xi])
+        if yi > 0
+        else np.concatenate([-gamma * p * xi, q * xi])
         for xi, yi in zip(x, y)
     ]
-    weight = np.sqrt(np.concatenate([np.full(d, float(m_pos)), np.full(d, float(m_neg))]))
+    weight = np.sqrt(
+        np.concatenate([np.full(d, float(m_pos)), np.full(d, float(m_neg))])
+    )
     c = least_norm(np.array(rows) / weight)
-    return None if c is None else (torch.from_numpy(c[:d] / weight[:d]), torch.from_numpy(c[d:] / weight[d:]))
+    return (
+        None
+        if c is None
+        else (
+            torch.from_numpy(c[:d] / weight[:d]),
+            torch.from_numpy(c[d:] / weight[d:]),
+        )
+    )
 
 
 def hard_margin(x, y):
-    """``argmin ‖z‖`` subject to ``y_i⟨z, x_i⟩ ≥ 1``; None where the data cannot be separated."""
+    """``argmin ‖z‖`` subject to ``y_i⟨z, x_i⟩ ≥ 1``; None where the data cannot be
+    separated.
+    """
     z = least_norm((y.unsqueeze(-1) * x).numpy())
     return None if z is None else torch.from_numpy(z)
 
 
 def kkt_distance(weights, a, gamma, x, y, kink=1e-9):
-    """``min ‖W - Σ_ij λ_i φ'_ij y_i a_j e_j x_iᵀ‖_F`` over λ ≥ 0 and admissible slopes, as one cone of columns.
+    """``min ‖W - Σ_ij λ_i φ'_ij y_i a_j e_j x_iᵀ‖_F`` over λ ≥ 0 and admissible slopes,
+    as one cone of columns.
 
-    A sample whose ``k`` neurons sit at a kink brings a column for each of the ``2^k`` choices of their slopes: the
-    convex hull of the vertices is the box, and non-negative weights make it the cone.
+    A sample whose ``k`` neurons sit at a kink brings a column for each of the ``2^k``
+    choices of their slopes: the convex hull of the vertices is the box, and
+    non-negative weights make it the cone.
     """
-    W, a, X, Y = weights.numpy(), a.numpy(), x.numpy(), y.numpy()
+    W = weights.numpy()
+    a = a.numpy()
+    X = x.numpy()
+    Y = y.numpy()
     columns = []
     for xi, yi in zip(X, Y):
         z = W @ xi
-        loose = [j for j in range(len(W)) if abs(z[j]) <= kink * np.linalg.norm(W[j]) * np.linalg.norm(xi)]
+        loose = [
+            j
+            for j in range(len(W))
+            if abs(z[j]) <= kink * np.linalg.norm(W[j]) * np.linalg.norm(xi)
+        ]
         for choice in itertools.product([gamma, 1.0], repeat=len(loose)):
             slope = np.where(z > 0, 1.0, gamma)
             slope[loose] = choice
             columns.append((slope * a)[:, None] * yi * xi[None, :])
     matrix = np.stack([c.ravel() for c in columns], axis=1)
-    solved = scipy.optimize.lsq_linear(matrix, W.ravel(), bounds=(0, np.inf), method="bvls", tol=1e-14, max_iter=2000)
+    solved = scipy.optimize.lsq_linear(
+        matrix, W.ravel(), bounds=(0, np.inf), method="bvls", tol=1e-14, max_iter=2000
+    )
     return float(np.linalg.norm(matrix @ solved.x - W.ravel()))

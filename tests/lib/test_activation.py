@@ -14,8 +14,7 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias import flow_limits
-from implicit_bias.activation import (
+from implicit_bias.networks.activations import (
     GELU,
     LeakyReLU,
     ReLU,
@@ -23,9 +22,11 @@ from implicit_bias.activation import (
     SmoothedReLU,
     SquaredReLU,
 )
-from implicit_bias.claims import pl_tools, registry
-from implicit_bias.claims.loss_ratio_tools import slopes_fit, smoothness
-from implicit_bias.problem import Problem
+from implicit_bias.theorems.claim import registry
+from implicit_bias.theorems.frei2023 import proxy_pl
+from implicit_bias.theorems.frei2023.smooth_setting import slopes_fit, smoothness
+from implicit_bias.training import flow_limits
+from implicit_bias.training.problem import Problem
 
 LEAKS = torch.tensor([0.1, 0.5, 1.0], dtype=torch.float64)
 LIBRARY = {
@@ -73,7 +74,9 @@ def places(dtype=torch.float64, count=60):
     """Preactivations of many sizes, none at 0."""
     stream = torch.Generator().manual_seed(1)
     sizes = [1e-8, 1e-2, 1.0, 5.0]
-    parts = [size * torch.randn(2, count, generator=stream, dtype=dtype) for size in sizes]
+    parts = [
+        size * torch.randn(2, count, generator=stream, dtype=dtype) for size in sizes
+    ]
     return torch.cat(parts, dim=-1)
 
 
@@ -107,7 +110,9 @@ def true_value(phi, z):
         if phi.name == "squared_relu":
             return max(z, mpmath.mpf(0)) ** 2
         if phi.smooth:
-            return gamma * z + (1 - gamma) * (mpmath.log1p(mpmath.exp(z)) - mpmath.log(2))
+            return gamma * z + (1 - gamma) * (
+                mpmath.log1p(mpmath.exp(z)) - mpmath.log(2)
+            )
         return max(z, gamma * z)
 
 
@@ -117,7 +122,9 @@ def test_at_zero_the_value_is_zero_and_the_slope_the_larger_one(phi):
     usual = (1 + phi.gamma) / 2 if phi.smooth else 1.0
     zero = torch.zeros(1, 1, dtype=torch.float64)
     assert float(phi.value(zero)) == 0
-    assert float(phi.derivative(zero)) == pytest.approx(slopes.get(phi.name, usual), rel=1e-15)
+    assert float(phi.derivative(zero)) == pytest.approx(
+        slopes.get(phi.name, usual), rel=1e-15
+    )
 
 
 @of(LIBRARY)
@@ -137,7 +144,9 @@ def test_a_batch_of_slopes_is_each_of_them(make, rejects):
         for ask in ("value", "derivative"):
             assert torch.equal(getattr(many, ask)(z)[k], getattr(one, ask)(z[k]))
         for ask in ("increment", "remainder"):
-            assert torch.equal(getattr(many, ask)(z, u)[k], getattr(one, ask)(z[k], u[k]))
+            assert torch.equal(
+                getattr(many, ask)(z, u)[k], getattr(one, ask)(z[k], u[k])
+            )
     assert many.gamma_for(z).shape == (3, 1, 1)
     assert many.has_leak
     with rejects("z", r"\(\.\.\., m, n\)"):
@@ -146,7 +155,8 @@ def test_a_batch_of_slopes_is_each_of_them(make, rejects):
 
 @of(LIBRARY | {"own": TANH})
 def test_what_descent_multiplies_is_value_and_slope(phi):
-    z, a = places(), torch.tensor([[0.5], [-2.0]], dtype=torch.float64)
+    z = places()
+    a = torch.tensor([[0.5], [-2.0]], dtype=torch.float64)
     kept = z.clone()
     slopes, values = phi.weighted(z, a)
     torch.testing.assert_close(slopes, a * phi.derivative(z), rtol=0, atol=0)
@@ -184,11 +194,16 @@ def true_change(phi, z, u):
 def test_increments_keep_their_digits(phi, size):
     for z in (-3.0, -0.4, 1e-3, 0.3, 2.0):
         for u in (-size, size):
-            at = torch.tensor([[z]], dtype=torch.float64), torch.tensor([[u]], dtype=torch.float64)
+            at = (
+                torch.tensor([[z]], dtype=torch.float64),
+                torch.tensor([[u]], dtype=torch.float64),
+            )
             true = float(true_change(phi, z, u))
             # At a kink z + u is rounded before anything is asked.
             across = 1e-16 if not phi.smooth and z * (z + u) < 0 else 0
-            assert float(phi.increment(*at)) == pytest.approx(true, rel=1e-12, abs=across)
+            assert float(phi.increment(*at)) == pytest.approx(
+                true, rel=1e-12, abs=across
+            )
 
 
 @of(LIBRARY)
@@ -196,17 +211,25 @@ def test_increments_keep_their_digits(phi, size):
 def test_remainders_keep_their_digits(phi, size):
     for z in (-3.0, -0.4, 0.3, 2.0):
         for u in (-size, size):
-            at = torch.tensor([[z]], dtype=torch.float64), torch.tensor([[u]], dtype=torch.float64)
+            at = (
+                torch.tensor([[z]], dtype=torch.float64),
+                torch.tensor([[u]], dtype=torch.float64),
+            )
             with mpmath.workdps(60):
-                true = float(true_change(phi, z, u) - true_slope(phi, z) * mpmath.mpf(u))
+                true = float(
+                    true_change(phi, z, u) - true_slope(phi, z) * mpmath.mpf(u)
+                )
             # Straight pieces leave rounding alone; elsewhere it is of second order in u.
             plain = not phi.smooth or size > 0.1
             floor = 1e-14 * (z**2 + u**2) if plain else 1e-9 * size**2
-            assert float(phi.remainder(*at)) == pytest.approx(true, rel=1e-12, abs=floor)
+            assert float(phi.remainder(*at)) == pytest.approx(
+                true, rel=1e-12, abs=floor
+            )
 
 
 def test_of_ones_own_the_difference_is_taken():
-    z, u = places(), torch.full_like(places(), 0.3)
+    z = places()
+    u = torch.full_like(places(), 0.3)
     assert torch.equal(TANH.increment(z, u), torch.tanh(z + u) - torch.tanh(z))
 
 
@@ -240,14 +263,28 @@ def test_H_bounds_the_curvature_and_is_reached(phi):
 def test_degrees_are_what_scaling_does(phi):
     z = places()
     scaled = {k: 3.0**k * phi.value(z) for k in (1, 2)}
-    fits = [k for k, value in scaled.items() if torch.allclose(value, phi.value(3 * z), rtol=1e-12)]
+    fits = [
+        k
+        for k, value in scaled.items()
+        if torch.allclose(value, phi.value(3 * z), rtol=1e-12)
+    ]
     assert fits == ([] if phi.degree is None else [phi.degree])
     assert phi.homogeneous is (phi.degree == 1)
 
 
 def test_what_each_says():
-    asked = "piecewise_linear", "homogeneous", "has_leak", "is_leaky_relu", "is_relu", "smoothed"
-    said = {name: [ask for ask in asked if getattr(phi, ask)] for name, phi in LIBRARY.items()}
+    asked = (
+        "piecewise_linear",
+        "homogeneous",
+        "has_leak",
+        "is_leaky_relu",
+        "is_relu",
+        "smoothed",
+    )
+    said = {
+        name: [ask for ask in asked if getattr(phi, ask)]
+        for name, phi in LIBRARY.items()
+    }
     leaky = ["piecewise_linear", "homogeneous", "has_leak", "is_leaky_relu"]
     assert said == {
         "leaky": leaky,
@@ -329,11 +366,19 @@ WRONG = {
     ),
     "other half": (
         "activation",
-        lambda: type("Half", (ib.Activation,), {"derivative": Tanh.derivative})("half", 0.0),
+        lambda: type("Half", (ib.Activation,), {"derivative": Tanh.derivative})(
+            "half", 0.0
+        ),
     ),
     "infinite": ("gamma", lambda: Tanh("tanh", math.inf)),
-    "gelu in torch": ("activation", lambda: ib.TwoLayer(torch.eye(2), [1, -1], torch.nn.GELU())),
-    "no brackets": ("activation", lambda: ib.TwoLayer(torch.eye(2), [1, -1], ib.squared_relu)),
+    "gelu in torch": (
+        "activation",
+        lambda: ib.TwoLayer(torch.eye(2), [1, -1], torch.nn.GELU()),
+    ),
+    "no brackets": (
+        "activation",
+        lambda: ib.TwoLayer(torch.eye(2), [1, -1], ib.squared_relu),
+    ),
 }
 
 
@@ -361,13 +406,21 @@ def test_what_is_known_of_one_is_not_inherited():
 
 # -- copies and files --------
 
-KEPT = LIBRARY | {"batch": ib.leaky_relu(LEAKS), "smoothed batch": ib.smoothed_leaky_relu(LEAKS)}
+KEPT = LIBRARY | {
+    "batch": ib.leaky_relu(LEAKS),
+    "smoothed batch": ib.smoothed_leaky_relu(LEAKS),
+}
 
 
 @of(KEPT)
 def test_copies_and_files_keep_it(phi, tmp_path):
     pickled = pickle.loads(pickle.dumps(phi))
-    for again in (pickled, copy.copy(phi), copy.deepcopy(phi), dataclasses.replace(phi)):
+    for again in (
+        pickled,
+        copy.copy(phi),
+        copy.deepcopy(phi),
+        dataclasses.replace(phi),
+    ):
         assert again == phi and type(again) is type(phi)
     assert type(phi).from_state_dict(phi.state_dict()) == phi
     phi.save(tmp_path / "phi.pt")
@@ -435,7 +488,9 @@ def test_minibatches_of_everything_are_descent(phi):
     net = start(phi)
     whole = ib.sgd(net, DATA, 0.3, 20, DATA.n)
     plain = ib.gradient_descent(net, DATA, 0.3, 20)
-    torch.testing.assert_close(whole.final.weights, plain.final.weights, rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(
+        whole.final.weights, plain.final.weights, rtol=1e-11, atol=1e-13
+    )
     some = ib.sgd(net, DATA, 0.3, 40, 2)
     assert some.outcome.ok and float(some.log_loss[-1]) < float(some.log_loss[0])
 
@@ -452,12 +507,16 @@ def test_flow_is_that_of_plain_time(phi):
     torch.testing.assert_close(run.final.weights, weights, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("data", [DATA, ib.data.gaussian(12, 3, seed=3)], ids=["wide", "tall"])
+@pytest.mark.parametrize(
+    "data", [DATA, ib.data.gaussian(12, 3, seed=3)], ids=["wide", "tall"]
+)
 def test_one_that_writes_into_what_it_is_given_descends_as_it_should(data):
     net = ib.TwoLayer.init(data, 3, 2, Written("written", 0.0), 0.4, seed=1)
     other = dataclasses.replace(net, activation=ib.relu())
     run, plain = (ib.gradient_descent(each, data, 0.3, 1) for each in (net, other))
-    torch.testing.assert_close(run.final.weights, plain.final.weights, rtol=1e-13, atol=1e-15)
+    torch.testing.assert_close(
+        run.final.weights, plain.final.weights, rtol=1e-13, atol=1e-15
+    )
 
 
 def test_a_loss_that_two_scaled_samples_hold_up_is_foreseen():
@@ -465,12 +524,18 @@ def test_a_loss_that_two_scaled_samples_hold_up_is_foreseen():
     least = {}
     f = torch.linspace(-3, 3, 60_001, dtype=torch.float64)
     for phi in (ib.relu(), ib.squared_relu(), ib.gelu()):
-        problem = Problem.of(ib.TwoLayer.init(data, 2, 2, phi, 0.1), data, "logistic", "cpu")
+        problem = Problem.of(
+            ib.TwoLayer.init(data, 2, 2, phi, 0.1), data, "logistic", "cpu"
+        )
         found = flow_limits.contradiction(problem)
         least[phi.name] = None if found is None else found[0]
         if phi.degree is not None:
-            costs = torch.log1p(torch.exp(-f)) + torch.log1p(torch.exp(2.0**phi.degree * f))
-            assert least[phi.name] == pytest.approx(math.log(2 / float(costs.min())), abs=1e-8)
+            costs = torch.log1p(torch.exp(-f)) + torch.log1p(
+                torch.exp(2.0**phi.degree * f)
+            )
+            assert least[phi.name] == pytest.approx(
+                math.log(2 / float(costs.min())), abs=1e-8
+            )
     # Of no degree: outputs at x and 2x are two numbers.
     assert least["gelu"] is None
     assert least["relu"] < least["squared_relu"]
@@ -486,11 +551,13 @@ def test_kkt_points_are_those_of_leaky_relus(phi, rejects):
     with rejects("gamma", "leak", phi.name):
         ib.kkt_point(DATA, 2, 2, phi)
     with rejects("activation", phi.name):
-        pl_tools.extremal_network(ib.data.orthogonal(4), 2, 2, phi)
+        proxy_pl.extremal_network(ib.data.orthogonal(4), 2, 2, phi)
 
 
 ANY = {"F-E.1", "F-E.5", "F-E.6", "K-A.1", "K-A.2", "K-5.1"}
-"""Claims about starts, about the span, and conditions on one network: any activation will do."""
+"""Claims about starts, about the span, and conditions on one network: any activation
+will do.
+"""
 
 SEARCHES = dict.fromkeys(("F-E.2", "F-E.3", "F-D.2"), {"search": False})
 """What spares the time of an adversary; F-E.14 and F-E.7 run theirs."""
@@ -504,7 +571,8 @@ def material(name):
     """A network, another, and runs of descent and flow."""
     data = ib.data.orthogonal(4, norms=[1, 1.1, 1.2, 1])
     net, other = (
-        ib.TwoLayer.init(data, 2, 2, OTHERS[name], 0.5, "1/m", seed=seed) for seed in (1, 2)
+        ib.TwoLayer.init(data, 2, 2, OTHERS[name], 0.5, "1/m", seed=seed)
+        for seed in (1, 2)
     )
     descent = ib.gradient_descent(net, data, 0.5, 40, record=range(41))
     return {
@@ -522,7 +590,9 @@ def material(name):
 
 
 def asked(id):
-    """The arguments that a claim asks for, where it asks for a network, a run or an activation."""
+    """The arguments that a claim asks for, where it asks for a network, a run or an
+    activation.
+    """
     plain = inspect.signature(registry[id].check).parameters.values()
     names = [part.name for part in plain if part.default is part.empty]
     return names if {"net", "run", "trajectory", "activation"} & set(names) else []
@@ -533,11 +603,22 @@ def asked(id):
 def test_no_claim_about_leaky_relus_speaks_of_others(id, name):
     given = material(name)
     for which in ("run", "flow"):
-        args = [given[which] if part in ("run", "trajectory") else given[part] for part in asked(id)]
+        args = [
+            given[which] if part in ("run", "trajectory") else given[part]
+            for part in asked(id)
+        ]
         try:
             verdict = registry[id].check(*args, **SEARCHES.get(id, {}))
         except ValueError as error:
-            assert str(error).split(":")[0] in ("net", "gamma", "run", "trajectory", "activation")
+            assert str(error).split(":")[0] in (
+                "net",
+                "gamma",
+                "run",
+                "trajectory",
+                "activation",
+            )
             continue
         assert verdict.verdict == "vacuous"
-        assert NAMES & {part.name for part in verdict.hypotheses if not bool(part.holds.all())}
+        assert NAMES & {
+            part.name for part in verdict.hypotheses if not bool(part.holds.all())
+        }

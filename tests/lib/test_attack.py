@@ -1,4 +1,6 @@
-"""Attacks that once got a wrong verdict, a silent acceptance or a raw traceback, each as its kind."""
+"""Attacks that once got a wrong verdict, a silent acceptance or a raw traceback, each
+as its kind.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ import torch
 
 import implicit_bias as ib
 from implicit_bias import losses
-from implicit_bias.claims import registry
-from implicit_bias.claims.guard import genuine
+from implicit_bias.data.spectra import isotropic
 from implicit_bias.losses import Loss
-from implicit_bias.spectra import isotropic
-from implicit_bias.trajectory import Trajectory
+from implicit_bias.theorems.claim import registry
+from implicit_bias.theorems.genuine import genuine
+from implicit_bias.training.trajectory import Trajectory
 
 
 @cache
@@ -37,7 +39,7 @@ def verdict(id: str, *args: object, **named: object) -> str:
     return registry[id].check(*args, **named).verdict
 
 
-# -- runs that are not what they say ---------------------------------------------------------------
+# -- runs that are not what they say --------
 
 
 @pytest.mark.parametrize("after", [10, 600, 5000])
@@ -112,22 +114,28 @@ def test_a_change_through_a_numpy_view_is_seen() -> None:
 
 def test_a_flow_goes_on_from_a_recorded_step_only() -> None:
     run = descent()
-    short = ib.gradient_descent(run.initial, run.data, 0.5, 20_000, record=[0, 1, 2, 100])
+    short = ib.gradient_descent(
+        run.initial, run.data, 0.5, 20_000, record=[0, 1, 2, 100]
+    )
     onwards = ib.gradient_flow(short.final, run.data, 40.0)
     with pytest.raises(ValueError, match="^run: expected a record of the last step"):
         registry["K-5.6"].check(short, onwards)
 
 
-# -- names that lie --------------------------------------------------------------------------------
+# -- names that lie --------
 
 LIAR = Loss(
     "logistic",
-    *(getattr(losses.EXPONENTIAL, name) for name in ("value", "log_value", "g", "log_g")),
+    *(
+        getattr(losses.EXPONENTIAL, name)
+        for name in ("value", "log_value", "g", "log_g")
+    ),
 )
 
 
 @pytest.mark.parametrize(
-    "id", "K-5.4 K-5.6 K-5.7 K-B.3 K-B.4 K-4.1.b K-4.1.c K-4.1.d S-2 S-6 S-8 K-F.2".split()
+    "id",
+    "K-5.4 K-5.6 K-5.7 K-B.3 K-B.4 K-4.1.b K-4.1.c K-4.1.d S-2 S-6 S-8 K-F.2".split(),
 )
 def test_a_loss_called_logistic_is_not(id: str) -> None:
     seen = registry[id].check(descent(LIAR, 2000))
@@ -164,7 +172,9 @@ class Doubled(ib.Activation):
 
 def test_an_activation_called_relu_is_not() -> None:
     data = ib.data.orthogonal(4)
-    net = ib.TwoLayer.init(data, 100, 100, Doubled("relu", 0.0), 1e-2, output="1/m", seed=1)
+    net = ib.TwoLayer.init(
+        data, 100, 100, Doubled("relu", 0.0), 1e-2, output="1/m", seed=1
+    )
     run = ib.gradient_descent(net, data, 5.0, 3000)
     for id in ("K-F.2", "K-F.3.k", "S-7"):
         seen = registry[id].check(run)
@@ -176,7 +186,9 @@ def test_an_activation_called_relu_is_not() -> None:
 
 def test_a_leak_below_float32_is_a_leak() -> None:
     data = ib.data.orthogonal(4)
-    net = ib.TwoLayer.init(data, 30, 30, ib.leaky_relu(1e-50), 1e-4, output="1/m", seed=1)
+    net = ib.TwoLayer.init(
+        data, 30, 30, ib.leaky_relu(1e-50), 1e-4, output="1/m", seed=1
+    )
     run = ib.gradient_descent(net, data, 1.0, 500)
     for id in ("K-5.8", "K-G.1", "K-F.2"):
         seen = registry[id].check(run)
@@ -185,9 +197,11 @@ def test_a_leak_below_float32_is_a_leak() -> None:
         )
 
 
-# -- points ------------------------------------------------------------------------------------------
+# -- points --------
 
-POINTS = "F-3.2.1 F-3.2.2 F-3.2.3 F-3.2.4 F-3.2.5 F-3.2.6 F-3.2.7 F-B.1 F-B.2 S-1".split()
+POINTS = (
+    "F-3.2.1 F-3.2.2 F-3.2.3 F-3.2.4 F-3.2.5 F-3.2.6 F-3.2.7 F-B.1 F-B.2 S-1".split()
+)
 
 
 @pytest.mark.parametrize("id", POINTS)
@@ -218,7 +232,7 @@ def test_what_scaling_or_width_alone_makes_true_says_nothing() -> None:
     ] * 3
 
 
-# -- smoothness --------------------------------------------------------------------------------------
+# -- smoothness --------
 
 
 def pair(gamma: float, seed: int = 1) -> ib.TwoLayer:
@@ -242,10 +256,13 @@ def test_two_activations_are_no_pair() -> None:
 
 @pytest.mark.parametrize("gamma", [1 - 1e-12, 1.0])
 def test_an_activation_that_is_linear_to_rounding_refutes_nothing(gamma: float) -> None:
-    assert verdict("F-E.2", pair(gamma), pair(gamma, 2), ib.data.orthogonal(4)) == "vacuous"
+    assert (
+        verdict("F-E.2", pair(gamma), pair(gamma, 2), ib.data.orthogonal(4))
+        == "vacuous"
+    )
 
 
-# -- chance and open constants -----------------------------------------------------------------------
+# -- chance and open constants --------
 
 
 def test_what_chance_does_refutes_no_rank() -> None:
@@ -278,18 +295,22 @@ def test_orthogonal_or_normalised_samples_were_not_drawn_from_a_gaussian() -> No
     for seed in range(8):
         for n in (2, 10):
             assert (
-                verdict("F-3.3", ib.data.gaussian(n, 10**5, seed=seed), isotropic(10**5))
+                verdict(
+                    "F-3.3", ib.data.gaussian(n, 10**5, seed=seed), isotropic(10**5)
+                )
                 == "holds"
             )
 
 
 def test_sequences_whose_steps_rounding_hides_decide_nothing() -> None:
     assert verdict("K-5.3", torch.full((5,), 800.0), 1.0, 1.0) == "undecided"
-    both = torch.stack([torch.full((3,), 800.0), torch.log(1 + torch.arange(3.0))], dim=-1)
+    both = torch.stack(
+        [torch.full((3,), 800.0), torch.log(1 + torch.arange(3.0))], dim=-1
+    )
     assert verdict("K-5.3", both, 0.1, 1.0) == "undecided"
 
 
-# -- numbers -----------------------------------------------------------------------------------------
+# -- numbers --------
 
 
 @pytest.mark.parametrize(

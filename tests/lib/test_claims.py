@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import found, instances, table
-from implicit_bias.claims.common import fitted_rate, limit
-from implicit_bias.claims.registry import ORDER
+from implicit_bias.theorems.claim import ORDER
+from implicit_bias.theorems.frei2023 import instances
+from implicit_bias.theorems.here import s05_break_points, s05_formulas
+from implicit_bias.theorems.ledger import table
+from implicit_bias.theorems.limits import fitted_rate, limit
 
 IDS = list(ib.claims)
 
@@ -27,7 +29,16 @@ def test_claim_describes_itself(id):
 def test_ledger_rows_are_dictionaries_too():
     row = ib.ledger(["F-3.2.3"])[0]
     assert dict(row)["slack"] == row["slack"] == row.slack
-    assert set(row.keys()) >= {"id", "statement", "chapter", "verdict", "slack", "positive", "negative", "seconds"}
+    assert set(row.keys()) >= {
+        "id",
+        "statement",
+        "chapter",
+        "verdict",
+        "slack",
+        "positive",
+        "negative",
+        "seconds",
+    }
     assert table([row]).count("<tr>") == 2
 
 
@@ -57,7 +68,9 @@ def test_every_claim_of_the_register_is_here_and_in_its_order():
 
 def test_only_claims_of_the_register_enter():
     claim = replace(ib.claims["F-B.1"], id="F-9.9")
-    with pytest.raises(ValueError, match="id: expected one of the register, got 'F-9.9'"):
+    with pytest.raises(
+        ValueError, match="id: expected one of the register, got 'F-9.9'"
+    ):
         ib.claims.add(claim)
 
 
@@ -156,7 +169,10 @@ def test_descent_is_no_flow():
 # -- S-5 --------
 
 GRID = [
-    (gamma, kappa, n) for gamma in (0.1, 0.3, 0.5, 0.7, 0.9) for kappa in (0.01, 0.25, 1.0) for n in (2, 3, 10, 100)
+    (gamma, kappa, n)
+    for gamma in (0.1, 0.3, 0.5, 0.7, 0.9)
+    for kappa in (0.01, 0.25, 1.0)
+    for n in (2, 3, 10, 100)
 ]
 
 
@@ -167,55 +183,73 @@ def solve(data, gamma, kappa):
 
 @pytest.mark.parametrize("gamma, kappa, n", GRID)
 def test_each_part_breaks_on_its_worst_data_exactly_where_predicted(gamma, kappa, n):
-    points, N = found.break_points(gamma, kappa, n), n - 1
+    points = s05_formulas.break_points(gamma, kappa, n)
+    N = n - 1
     scarce = (kappa + gamma**2) / (1 + kappa)
     lean = "low" if gamma > scarce else "low, one class"
     if points.sign < 1:
-        at = found.worst_data(n, points.sign / N)
-        assert abs(float(found.candidate_signs(at, gamma, kappa))) < 1e-9
+        at = s05_formulas.worst_data(n, points.sign / N)
+        assert abs(float(s05_formulas.candidate_signs(at, gamma, kappa))) < 1e-9
     if not math.isnan(points.low):
-        assert float(solve(found.worst_data(n, points.low / N, lean), gamma, kappa).min()) == pytest.approx(0.5)
+        assert float(
+            solve(s05_formulas.worst_data(n, points.low / N, lean), gamma, kappa).min()
+        ) == pytest.approx(0.5)
     if not math.isnan(points.zero):
-        assert float(solve(found.worst_data(n, points.zero / N, lean), gamma, kappa).min()) == pytest.approx(
-            0, abs=1e-9
-        )
+        assert float(
+            solve(s05_formulas.worst_data(n, points.zero / N, lean), gamma, kappa).min()
+        ) == pytest.approx(0, abs=1e-9)
     if not math.isnan(points.high) and points.high < 1:
-        largest = solve(found.worst_data(n, points.high / N, "high"), gamma, kappa).max()
+        largest = solve(
+            s05_formulas.worst_data(n, points.high / N, "high"), gamma, kappa
+        ).max()
         assert float(largest) == pytest.approx(1.5 / gamma**2)
 
 
 @pytest.mark.parametrize("gamma, kappa, n", [case for case in GRID if case[2] <= 10])
 def test_no_random_data_lose_a_sign_before(gamma, kappa, n):
-    points = found.break_points(gamma, kappa, n)
-    p = 0.999 * min(points.sign, points.zero if points.zero == points.zero else 1.0) / (n - 1)
+    points = s05_formulas.break_points(gamma, kappa, n)
+    p = (
+        0.999
+        * min(points.sign, points.zero if points.zero == points.zero else 1.0)
+        / (n - 1)
+    )
     stream = torch.Generator().manual_seed(n)
-    assert bool((found.candidate_signs(found._random_data(n, p, 500, stream), gamma, kappa) > 0).all())
+    assert bool(
+        (
+            s05_formulas.candidate_signs(
+                s05_break_points._random_data(n, p, 500, stream), gamma, kappa
+            )
+            > 0
+        ).all()
+    )
 
 
 @pytest.mark.parametrize("gamma, kappa, n", [case for case in GRID if case[2] <= 10])
 def test_no_multiplier_of_random_data_exceeds_the_proved_bound(gamma, kappa, n):
     P = 0.6
     stream = torch.Generator().manual_seed(n)
-    data = found._random_data(n, P / (n - 1), 500, stream)
+    data = s05_break_points._random_data(n, P / (n - 1), 500, stream)
     K = ib.margin.kkt_matrix(data, 1.0, kappa, gamma)
     lam = torch.linalg.solve(K, torch.ones(500, n, 1, dtype=torch.float64)).squeeze(-1)
     largest = lam.amax(-1)[(lam >= 0).all(-1)] * data.R_min[(lam >= 0).all(-1)] ** 2
     bound = (1 + kappa) / ((kappa + gamma**2) * (1 - P))
     assert len(largest) and float(largest.max()) <= bound * (1 + 1e-12)
-    attained = solve(found.worst_data(n, P / (n - 1), "high"), gamma, kappa)
+    attained = solve(s05_formulas.worst_data(n, P / (n - 1), "high"), gamma, kappa)
     assert float(attained.min()) == pytest.approx(bound) == float(attained.max())
 
 
 def test_safe_zone_of_all_kkt_points_lies_between_hypothesis_and_break():
     for gamma, kappa, n in GRID:
         assert (
-            gamma**3 / 3 < found.every_kkt_point(gamma, kappa) <= found.break_points(gamma, kappa, n).sign * (1 + 1e-12)
+            gamma**3 / 3
+            < s05_formulas.every_kkt_point(gamma, kappa)
+            <= s05_formulas.break_points(gamma, kappa, n).sign * (1 + 1e-12)
         )
 
 
 def test_break_points_refuse_what_they_do_not_cover():
     with pytest.raises(ValueError, match="kappa"):
-        found.break_points(0.5, 1.5, 10)
+        s05_formulas.break_points(0.5, 1.5, 10)
 
 
 # -- what readers see --------

@@ -1,4 +1,6 @@
-"""Lemma 3.3 (F-3.3): spectra and samplers against full vectors, bounds against tails, the check from both sides."""
+"""Lemma 3.3 (F-3.3): spectra and samplers against full vectors, bounds against tails,
+the check from both sides.
+"""
 
 import math
 
@@ -8,20 +10,22 @@ import scipy.stats
 import torch
 
 import implicit_bias as ib
-from implicit_bias import spectra
-from implicit_bias.claims import near
+from implicit_bias.data import spectra
+from implicit_bias.theorems.frei2023 import lemma_3_3 as near
 
 STEPS = spectra.Spectrum([4.0, 1.0, 0.25], [3, 40, 200])
 
 
-# -- spectra -------------------------------------------------------------------------------------------------------
+# -- spectra --------
 
 
 def test_traces_of_a_small_spectrum_by_hand():
     assert (STEPS.d, STEPS.trace, STEPS.square, STEPS.norm) == (243, 102.0, 100.5, 4.0)
     assert pytest.approx(102**2 / 100.5) == STEPS.effective_dim
     flat = STEPS.normalised()
-    assert flat.trace == pytest.approx(flat.d) and flat.effective_dim == pytest.approx(STEPS.effective_dim)
+    assert flat.trace == pytest.approx(flat.d) and flat.effective_dim == pytest.approx(
+        STEPS.effective_dim
+    )
 
 
 @pytest.mark.parametrize("decay", [0.25, 0.5, 1.0, 1.7])
@@ -36,7 +40,8 @@ def test_power_law_against_every_eigenvalue(decay, d):
 
 
 def test_autoregressive_against_a_toeplitz_matrix_and_an_integral():
-    r, d = 0.6, 1500
+    r = 0.6
+    d = 1500
     lags = torch.arange(d, dtype=torch.float64)
     values = torch.linalg.eigvalsh(r ** (lags[:, None] - lags).abs())
     made = spectra.autoregressive(d, r)
@@ -49,9 +54,13 @@ def test_autoregressive_against_a_toeplitz_matrix_and_an_integral():
 
 
 def test_equicorrelated_is_the_matrix_it_says():
-    matrix = 0.3 * torch.ones(6, 6, dtype=torch.float64) + 0.7 * torch.eye(6, dtype=torch.float64)
+    matrix = 0.3 * torch.ones(6, 6, dtype=torch.float64) + 0.7 * torch.eye(
+        6, dtype=torch.float64
+    )
     made = spectra.equicorrelated(6, 0.3)
-    values = made.eigenvalues.repeat_interleave(made.multiplicities.long()).sort().values
+    values = (
+        made.eigenvalues.repeat_interleave(made.multiplicities.long()).sort().values
+    )
     torch.testing.assert_close(values, torch.linalg.eigvalsh(matrix))
 
 
@@ -83,14 +92,19 @@ def test_bad_input_is_refused(make):
         make()
 
 
-# -- samplers ------------------------------------------------------------------------------------------------------
+# -- samplers --------
 
 
 def full_grams(n, spectrum, draws, seed):
-    """Gram matrices (draws, n, n) of vectors drawn one coordinate at a time: the slow twin."""
+    """Gram matrices (draws, n, n) of vectors drawn one coordinate at a time: the slow
+    twin.
+    """
     stream = torch.Generator().manual_seed(seed)
     values = spectrum.eigenvalues.repeat_interleave(spectrum.multiplicities.long())
-    x = torch.randn(draws, n, len(values), generator=stream, dtype=torch.float64) * values.sqrt()
+    x = (
+        torch.randn(draws, n, len(values), generator=stream, dtype=torch.float64)
+        * values.sqrt()
+    )
     return x @ x.mT
 
 
@@ -100,10 +114,14 @@ def full_grams(n, spectrum, draws, seed):
     ids=["steps", "thin", "mixed"],
 )
 def test_gram_entries_have_the_law_of_full_vectors(spectrum):
-    n, draws = 4, 4000
+    n = 4
+    draws = 4000
     fast = ib.data.gaussian_spectrum(n, *spectrum, seed=1, draws=draws)
     slow = full_grams(n, spectrum, draws, seed=2)
-    assert fast.x.shape == (draws, n, min(n, spectrum.d)) and fast.ambient_dim == spectrum.d
+    assert (
+        fast.x.shape == (draws, n, min(n, spectrum.d))
+        and fast.ambient_dim == spectrum.d
+    )
     for statistic in (
         lambda G: G[:, 0, 0],
         lambda G: G[:, 3, 3],
@@ -125,8 +143,16 @@ def test_one_draw_has_no_batch_and_seeds_repeat():
 def test_draws_made_in_turns_are_as_good(monkeypatch):
     monkeypatch.setattr(spectra, "CHUNK", 3000)
     fast = ib.data.gaussian_spectrum(4, *STEPS, seed=1, draws=1001)
-    assert fast.x.shape == (1001, 4, 4) and fast.x.flatten(1).unique(dim=0).shape[0] == 1001
-    assert scipy.stats.ks_2samp(fast.gram[:, 0, 1], full_grams(4, STEPS, 1000, seed=2)[:, 0, 1]).pvalue > 1e-3
+    assert (
+        fast.x.shape == (1001, 4, 4)
+        and fast.x.flatten(1).unique(dim=0).shape[0] == 1001
+    )
+    assert (
+        scipy.stats.ks_2samp(
+            fast.gram[:, 0, 1], full_grams(4, STEPS, 1000, seed=2)[:, 0, 1]
+        ).pvalue
+        > 1e-3
+    )
 
 
 def test_a_million_million_dimensions():
@@ -141,26 +167,31 @@ def test_heavy_tails_have_unit_variance_and_student_marginals(scale):
     z = data.x.flatten() / math.sqrt(3 / 5)
     # In one dimension both are Student's t (the span sampler gives |x|).
     size = z.abs()
-    assert scipy.stats.kstest(size, lambda v: 2 * scipy.stats.t.cdf(v, 5) - 1).pvalue > 1e-3
+    assert (
+        scipy.stats.kstest(size, lambda v: 2 * scipy.stats.t.cdf(v, 5) - 1).pvalue
+        > 1e-3
+    )
     wide = ib.data.heavy_tailed(3, 400, 8.0, seed=1, scale=scale, draws=3000)
     assert float(wide.norms.square().mean()) == pytest.approx(400, rel=0.02)
 
 
 def test_multivariate_t_keeps_gaussian_angles():
-    t, g = ib.data.heavy_tailed(2, 50, 3.0, draws=4000), ib.data.gaussian_spectrum(2, [1.0], [50], 9, draws=4000)
+    t = ib.data.heavy_tailed(2, 50, 3.0, draws=4000)
+    g = ib.data.gaussian_spectrum(2, [1.0], [50], 9, draws=4000)
     cosine = [d.gram[:, 0, 1] / (d.norms[:, 0] * d.norms[:, 1]) for d in (t, g)]
     assert scipy.stats.ks_2samp(*cosine).pvalue > 1e-3
     assert float(t.R.median()) - 1 > 4 * (float(g.R.median()) - 1)
 
 
-# -- bounds --------------------------------------------------------------------------------------------------------
+# -- bounds --------
 
 
 def literal_bounds(n, s, m, delta):
     """The theorem's right sides written out, one sum at a time."""
     trace = sum(a * b for a, b in zip(s, m))
     square = sum(a * a * b for a, b in zip(s, m))
-    t1, t2 = math.log(4 * n / delta), math.log(2 * n * (n - 1) / delta)
+    t1 = math.log(4 * n / delta)
+    t2 = math.log(2 * n * (n - 1) / delta)
     low = trace - 2 * (t1 * square) ** 0.5
     high = trace + 2 * (t1 * square) ** 0.5 + 2 * t1 * max(s)
     return max(low, 0), high, (2 * t2 * square) ** 0.5 + t2 * max(s)
@@ -169,15 +200,25 @@ def literal_bounds(n, s, m, delta):
 @pytest.mark.parametrize("n, delta", [(2, 0.5), (5, 1e-3), (50, 1e-12)])
 def test_guarantee_is_the_theorem(n, delta):
     made = near.guaranteed(n, STEPS, delta)
-    assert (made.R_min2, made.R_max2, made.p) == pytest.approx(literal_bounds(n, [4, 1, 0.25], [3, 40, 200], delta))
+    assert (made.R_min2, made.R_max2, made.p) == pytest.approx(
+        literal_bounds(n, [4, 1, 0.25], [3, 40, 200], delta)
+    )
 
 
-@pytest.mark.parametrize("spectrum", [STEPS, spectra.isotropic(30), spectra.equicorrelated(100, 0.5)])
+@pytest.mark.parametrize(
+    "spectrum", [STEPS, spectra.isotropic(30), spectra.equicorrelated(100, 0.5)]
+)
 @pytest.mark.parametrize("delta", [0.5, 0.1, 0.01])
 def test_guarantee_is_kept(spectrum, delta):
-    n, draws = 3, 20_000
-    data, sure = ib.data.gaussian_spectrum(n, *spectrum, seed=5, draws=draws), near.guaranteed(n, spectrum, delta)
-    broken = (data.p > sure.p) | (data.R_min**2 < sure.R_min2) | (data.R_max**2 > sure.R_max2)
+    n = 3
+    draws = 20_000
+    data = ib.data.gaussian_spectrum(n, *spectrum, seed=5, draws=draws)
+    sure = near.guaranteed(n, spectrum, delta)
+    broken = (
+        (data.p > sure.p)
+        | (data.R_min**2 < sure.R_min2)
+        | (data.R_max**2 > sure.R_max2)
+    )
     assert float(broken.double().mean()) <= delta + 4 * math.sqrt(delta / draws)
 
 
@@ -198,21 +239,30 @@ def test_tail_exponent_of_the_chosen_lambda_is_exact():
 
 @pytest.mark.parametrize("count", [1, 2, 45, 10**6])
 def test_median_of_the_largest_normal(count):
-    assert scipy.stats.norm.cdf(near.median_of_largest(count)) ** count == pytest.approx(0.5)
+    assert scipy.stats.norm.cdf(
+        near.median_of_largest(count)
+    ) ** count == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("n", [3, 10, 30])
 def test_typical_geometry_is_the_median_of_draws(n):
     shape = spectra.power_law(10**8, 0.25)
-    data, made = ib.data.gaussian_spectrum(n, *shape, seed=6, draws=400), near.typical(n, shape)
+    data = ib.data.gaussian_spectrum(n, *shape, seed=6, draws=400)
+    made = near.typical(n, shape)
     assert float(data.p.median()) == pytest.approx(made.p, rel=0.08)
-    assert float(data.R_max.square().median() - 1e8) == pytest.approx(made.R_max2 - 1e8, rel=0.12)
-    assert float(1e8 - data.R_min.square().median()) == pytest.approx(1e8 - made.R_min2, rel=0.12)
+    assert float(data.R_max.square().median() - 1e8) == pytest.approx(
+        made.R_max2 - 1e8, rel=0.12
+    )
+    assert float(1e8 - data.R_min.square().median()) == pytest.approx(
+        1e8 - made.R_min2, rel=0.12
+    )
 
 
 def test_factors_agree_with_the_hypotheses():
     data = ib.data.gaussian(7, 500, seed=2)
-    shape = near.Geometry(7, float(data.R_min) ** 2, float(data.R_max) ** 2, float(data.p))
+    shape = near.Geometry(
+        7, float(data.R_min) ** 2, float(data.R_max) ** 2, float(data.p)
+    )
     for gamma in (0.1, 0.5, 0.9):
         for name, condition in ib.hypotheses.data_conditions(data, gamma).items():
             assert shape.slack(name, gamma) == pytest.approx(float(condition.slack))
@@ -221,11 +271,16 @@ def test_factors_agree_with_the_hypotheses():
 def test_data_conditions_are_the_named_hypotheses():
     data = ib.data.gaussian(7, 500, seed=2)
     made = ib.hypotheses.data_conditions(data, 0.3, C=2.0)
-    full = {"H-3.2": ib.hypotheses.H_3_2(data, 0.3), "H-4.2": ib.hypotheses.H_4_2(data, 0.3)}
+    full = {
+        "H-3.2": ib.hypotheses.H_3_2(data, 0.3),
+        "H-4.2": ib.hypotheses.H_4_2(data, 0.3),
+    }
     full["H-K4.1"] = ib.hypotheses.H_K4_1(data, 0.3, 10, 1e-9, 1e-9, C=2.0)
     full["H-K4.3"] = ib.hypotheses.H_K4_3(data, 10**6, 1e-9, 1e-9, C=2.0)
     for name, hypothesis in full.items():
-        assert float(made[name].slack) == pytest.approx(float(hypothesis.lhs / hypothesis.rhs))
+        assert float(made[name].slack) == pytest.approx(
+            float(hypothesis.lhs / hypothesis.rhs)
+        )
 
 
 @pytest.mark.parametrize("name", list(near.CONDITIONS))
@@ -238,13 +293,20 @@ def test_dimension_needed_is_the_least(name, delta):
 
 
 def test_dimension_grows_like_n_squared_log_n():
-    wanted = {"H-3.2": 36 / 0.5**6, "H-4.2": 1e4 * (1 + 0.25) ** 2 / 0.5**8, "H-K4.1": 4 / 0.5**8, "H-K4.3": 4}
+    wanted = {
+        "H-3.2": 36 / 0.5**6,
+        "H-4.2": 1e4 * (1 + 0.25) ** 2 / 0.5**8,
+        "H-K4.1": 4 / 0.5**8,
+        "H-K4.3": 4,
+    }
     n = 10**6
     for name, factor in wanted.items():
-        assert near.dimension_needed(name, n, 0.5) / (factor * n**2 * math.log(n)) == pytest.approx(1, abs=0.1)
+        assert near.dimension_needed(name, n, 0.5) / (
+            factor * n**2 * math.log(n)
+        ) == pytest.approx(1, abs=0.1)
 
 
-# -- the claim -----------------------------------------------------------------------------------------------------
+# -- the claim --------
 
 
 def check(data, *arguments, **options):
@@ -252,7 +314,9 @@ def check(data, *arguments, **options):
 
 
 def orthogonal_batch(off_norm, off_pair, n=5, d=10**6):
-    """A data set with prescribed deviations: first norm off by one, first pair by the other."""
+    """A data set with prescribed deviations: first norm off by one, first pair by the
+    other.
+    """
     gram = d * torch.eye(n, dtype=torch.float64)
     gram[0, 0] *= 1 + off_norm
     gram[1, 2] = gram[2, 1] = d * off_pair
@@ -260,8 +324,11 @@ def orthogonal_batch(off_norm, off_pair, n=5, d=10**6):
 
 
 def test_check_tells_both_sides_of_each_bound():
-    n, d, bound = 5, 10**6, 4.0
-    t1, t2 = math.log(4 * n * 5.0**10), math.log(2 * n * (n - 1) * 5.0**10)
+    n = 5
+    d = 10**6
+    bound = 4.0
+    t1 = math.log(4 * n * 5.0**10)
+    t2 = math.log(2 * n * (n - 1) * 5.0**10)
     norm = 2 * math.sqrt(bound * t1 / d) + 2 * bound * t1 / d
     pair = math.sqrt(2 * bound * t2 / d) + bound * t2 / d
     flat = spectra.isotropic(d)
@@ -283,26 +350,37 @@ def test_check_reports_the_measured_constants():
 
 
 def test_each_hypothesis_can_fail():
-    flat, data = spectra.isotropic(10**4), ib.data.gaussian_spectrum(10, [1.0], [10**4], draws=20)
+    flat = spectra.isotropic(10**4)
+    data = ib.data.gaussian_spectrum(10, [1.0], [10**4], draws=20)
     assert check(data, flat).verdict == "holds"
     assert "law" in check(data, flat, gaussian=False).why
     assert "trace" in check(data, spectra.Spectrum([1.5], [10**4])).why
     assert "norm" in check(data, spectra.power_law(10**4, 0.25)).why
     assert check(data, flat, bound=0.5).verdict == "vacuous"
     tiny = spectra.isotropic(20)
-    assert check(ib.data.gaussian_spectrum(10, *tiny, draws=20), tiny).why.startswith("n fails")
+    assert check(ib.data.gaussian_spectrum(10, *tiny, draws=20), tiny).why.startswith(
+        "n fails"
+    )
 
 
 def test_random_lengths_break_the_norms_only():
     tails = ib.data.heavy_tailed(10, 10**8, 3.0, draws=50)
     verdict = check(tails, spectra.isotropic(10**8), gaussian=False)
     assert verdict.verdict == "vacuous" and verdict.conclusion == "fails"
-    assert verdict.constants["norms worst"] > 1000 and verdict.constants["pairs median"] < 3
+    assert (
+        verdict.constants["norms worst"] > 1000
+        and verdict.constants["pairs median"] < 3
+    )
 
 
 def test_power_laws_below_one_half_keep_the_conclusion_and_above_lose_it():
     """The corollary: a bounded norm is not needed."""
-    for decay, conclusion in ((0.25, "holds"), (0.4, "holds"), (0.7, "fails"), (1.0, "fails")):
+    for decay, conclusion in (
+        (0.25, "holds"),
+        (0.4, "holds"),
+        (0.7, "fails"),
+        (1.0, "fails"),
+    ):
         shape = spectra.power_law(10**10, decay)
         verdict = check(ib.data.gaussian_spectrum(10, *shape, draws=100), shape)
         assert verdict.verdict == "vacuous" and verdict.conclusion == conclusion
@@ -318,7 +396,14 @@ def test_a_few_failures_are_excused_as_delta_allows():
 
 
 def test_one_draw_at_low_confidence_still_has_a_verdict():
-    assert check(ib.data.gaussian_spectrum(3, [1.0], [10**6]), spectra.isotropic(10**6), delta=0.5).verdict == "holds"
+    assert (
+        check(
+            ib.data.gaussian_spectrum(3, [1.0], [10**6]),
+            spectra.isotropic(10**6),
+            delta=0.5,
+        ).verdict
+        == "holds"
+    )
 
 
 def test_one_sample_is_refused():
@@ -327,8 +412,13 @@ def test_one_sample_is_refused():
 
 
 def test_what_no_gaussian_draws_is_vacuous():
-    flat, data = spectra.isotropic(10**4), ib.data.gaussian_spectrum(5, [1.0], [10**4], draws=3)
-    for spoil in (lambda x: 0 * x[..., :1, :], lambda x: x[..., 1:2, :], lambda x: -x[..., 1:2, :]):
+    flat = spectra.isotropic(10**4)
+    data = ib.data.gaussian_spectrum(5, [1.0], [10**4], draws=3)
+    for spoil in (
+        lambda x: 0 * x[..., :1, :],
+        lambda x: x[..., 1:2, :],
+        lambda x: -x[..., 1:2, :],
+    ):
         x = torch.cat([spoil(data.x), data.x[..., 1:, :]], dim=-2)
         verdict = check(ib.Dataset(x, data.y, ambient_dim=10**4), flat)
         assert verdict.verdict == "vacuous" and verdict.why.startswith("law fails")
@@ -337,7 +427,11 @@ def test_what_no_gaussian_draws_is_vacuous():
 
 @pytest.mark.parametrize(
     "arguments, name",
-    [((3,), "spectrum"), ((spectra.isotropic(9), -1.0), "bound"), ((spectra.isotropic(9), 4.0, 2.0), "delta")],
+    [
+        ((3,), "spectrum"),
+        ((spectra.isotropic(9), -1.0), "bound"),
+        ((spectra.isotropic(9), 4.0, 2.0), "delta"),
+    ],
 )
 def test_the_check_names_what_it_refuses(arguments, name, rejects):
     with rejects(name, "expected"):

@@ -1,4 +1,6 @@
-"""The proxy-PL claims against literal twins, on both sides of every threshold, and against starts built to be worst."""
+"""The proxy-PL claims against literal twins, on both sides of every threshold, and
+against starts built to be worst.
+"""
 
 import math
 from dataclasses import replace
@@ -8,12 +10,13 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import instances
-from implicit_bias.claims import pl_tools as pl
-from implicit_bias.claims.frei_proxy_pl import _bracket, alignment, passing_time
-from implicit_bias.claims.loss_ratio_tools import slopes_fit
+from implicit_bias.theorems.frei2023 import instances, proxy_pl, proxy_pl_attack
+from implicit_bias.theorems.frei2023.lemma_d1 import alignment
+from implicit_bias.theorems.frei2023.smooth_setting import slopes_fit
+from implicit_bias.theorems.frei2023.theorem_3_4 import _bracket, passing_time
 
-LEAKY, SMOOTH = ib.leaky_relu(0.3), ib.smoothed_leaky_relu(0.3)
+LEAKY = ib.leaky_relu(0.3)
+SMOOTH = ib.smoothed_leaky_relu(0.3)
 LOG2 = math.log(2)
 
 
@@ -23,12 +26,24 @@ def leaning(P, n=6):
 
 def literal_ratio(net, data, loss):
     gradient = literal.loop_gradient(
-        net.weights, net.a, net.activation.name, net.activation.gamma, data.x, data.y, loss
+        net.weights,
+        net.a,
+        net.activation.name,
+        net.activation.gamma,
+        data.x,
+        data.y,
+        loss,
     )
     total = 0.0
     for i in range(data.n):
-        z = [sum(w * c for w, c in zip(row, data.x[i].tolist())) for row in net.weights.tolist()]
-        f = sum(a * literal.phi(zj, net.activation.name, net.activation.gamma) for a, zj in zip(net.a.tolist(), z))
+        z = [
+            sum(w * c for w, c in zip(row, data.x[i].tolist()))
+            for row in net.weights.tolist()
+        ]
+        f = sum(
+            a * literal.phi(zj, net.activation.name, net.activation.gamma)
+            for a, zj in zip(net.a.tolist(), z)
+        )
         q = float(data.y[i]) * f
         total += math.exp(-q) if loss == "exponential" else 1 / (1 + math.exp(q))
     return float(gradient.norm()) / (total / data.n)
@@ -37,45 +52,67 @@ def literal_ratio(net, data, loss):
 def random_data(seed, n=5, d=7):
     stream = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d, generator=stream, dtype=torch.float64)
-    return ib.Dataset(x * (1 + 4 * torch.rand(n, 1, generator=stream, dtype=torch.float64)), [1, -1, 1, 1, -1][:n])
+    return ib.Dataset(
+        x * (1 + 4 * torch.rand(n, 1, generator=stream, dtype=torch.float64)),
+        [1, -1, 1, 1, -1][:n],
+    )
 
 
-# -- constants ---------------------------------------------------------------------------------------------------------
+# -- constants --------
 
 
 def test_constants_are_those_of_the_papers():
     data = ib.data.orthogonal(4, norms=[2, 3, 3, 6])
-    assert float(pl.d2_constant(data, 0.3)) == pytest.approx(math.sqrt(2) * 2 * 0.3 / (3 * 3 * math.sqrt(4)))
-    assert float(pl.e14_constant(data, 0.3)) == pytest.approx(0.3 * 2 / (2 * math.sqrt(2) * 3 * math.sqrt(4)))
-    assert float(pl.paper_time(data, 0.3, 0.7)) == pytest.approx(85 * 0.7 * 9 * 4**3 / (0.09 * 4))
+    assert float(proxy_pl.d2_constant(data, 0.3)) == pytest.approx(
+        math.sqrt(2) * 2 * 0.3 / (3 * 3 * math.sqrt(4))
+    )
+    assert float(proxy_pl.e14_constant(data, 0.3)) == pytest.approx(
+        0.3 * 2 / (2 * math.sqrt(2) * 3 * math.sqrt(4))
+    )
+    assert float(proxy_pl.paper_time(data, 0.3, 0.7)) == pytest.approx(
+        85 * 0.7 * 9 * 4**3 / (0.09 * 4)
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_looseness_on_orthonormal_data(n):
     data = ib.data.orthogonal(n)
-    best = pl.best_constant(data, 0.4)
-    assert float(best / pl.d2_constant(data, 0.4)) == pytest.approx(3 / math.sqrt(2), rel=1e-12)
-    assert float(best / pl.e14_constant(data, 0.4)) == pytest.approx(2 * math.sqrt(2), rel=1e-12)
+    best = proxy_pl.best_constant(data, 0.4)
+    assert float(best / proxy_pl.d2_constant(data, 0.4)) == pytest.approx(
+        3 / math.sqrt(2), rel=1e-12
+    )
+    assert float(best / proxy_pl.e14_constant(data, 0.4)) == pytest.approx(
+        2 * math.sqrt(2), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("P", [0.0, 0.3, 0.9])
 def test_leaning_data_have_the_smallest_margin_that_P_allows(P):
     data = leaning(P)
-    assert float(pl.best_constant(data, 0.5)) == pytest.approx(float(pl.gram_constant(data, 0.5)), rel=1e-9)
-    assert float(pl.gram_constant(data, 0.5)) == pytest.approx(0.5 * math.sqrt((1 - P) / 6))
+    assert float(proxy_pl.best_constant(data, 0.5)) == pytest.approx(
+        float(proxy_pl.gram_constant(data, 0.5)), rel=1e-9
+    )
+    assert float(proxy_pl.gram_constant(data, 0.5)) == pytest.approx(
+        0.5 * math.sqrt((1 - P) / 6)
+    )
 
 
-# -- D.1 ---------------------------------------------------------------------------------------------------------------
+# -- D.1 --------
 
 
 def test_alignment_is_a_double_sum():
     data = random_data(0)
     for k in range(data.n):
-        total = sum(float(data.y[i] * data.y[k] * (data.x[i] @ data.x[k])) for i in range(data.n))
+        total = sum(
+            float(data.y[i] * data.y[k] * (data.x[i] @ data.x[k]))
+            for i in range(data.n)
+        )
         assert float(alignment(data)[k]) == pytest.approx(total)
 
 
-@pytest.mark.parametrize("P, conclusion", [(1 / 3 - 1e-6, "holds"), (1 / 3 + 1e-6, "fails")])
+@pytest.mark.parametrize(
+    "P, conclusion", [(1 / 3 - 1e-6, "holds"), (1 / 3 + 1e-6, "fails")]
+)
 def test_d1_breaks_at_one_third(P, conclusion):
     assert ib.claims["F-D.1"].check(leaning(P), 0.9).conclusion == conclusion
 
@@ -84,13 +121,17 @@ def test_d1_sees_a_long_mu():
     # All samples lean towards their class: aligned more than enough, but too long.
     data = ib.data.correlated(8, p=0.3, signs="agree")
     verdict = ib.claims["F-D.1"].check(data, 0.9)
-    assert verdict.conclusion == "fails" and verdict.constants["length"] < 1 < verdict.constants["alignment"]
+    assert (
+        verdict.conclusion == "fails"
+        and verdict.constants["length"] < 1 < verdict.constants["alignment"]
+    )
 
 
 def test_d1_against_literal_numbers():
     data = random_data(3)
     mu = sum(data.y[i] * data.x[i] for i in range(5))
-    low, high = float(data.norms.min()), float(data.norms.max())
+    low = float(data.norms.min())
+    high = float(data.norms.max())
     along = [float(data.y[k] * (mu @ data.x[k])) for k in range(5)]
     numbers = ib.claims["F-D.1"].check(data, 0.3).constants
     assert numbers["alignment"] == pytest.approx(min(along) / (2 / 3 * low**2))
@@ -111,7 +152,7 @@ def test_a_zero_row_leaves_the_bounds_open():
     assert ib.claims["S-4"].check(data, 0.3).verdict == "vacuous"
 
 
-# -- D.2 and E.14 ------------------------------------------------------------------------------------------------------
+# -- D.2 and E.14 --------
 
 
 @pytest.mark.parametrize("activation", [LEAKY, SMOOTH], ids=["leaky", "smooth"])
@@ -120,16 +161,25 @@ def test_slack_is_the_literal_ratio_over_the_constant(activation, seed, loss):
     data = random_data(seed)
     net = ib.TwoLayer.init(data, 2, 3, activation, 0.5, seed=seed)
     ratio = literal_ratio(net, data, loss)
-    for id, constant in (("F-D.2", pl.d2_constant), ("F-E.14", pl.e14_constant)):
+    for id, constant in (
+        ("F-D.2", proxy_pl.d2_constant),
+        ("F-E.14", proxy_pl.e14_constant),
+    ):
         verdict = ib.claims[id].check(net, data, loss, search=False)
-        assert verdict.slack == pytest.approx(ratio / float(constant(data, 0.3)), rel=1e-9)
+        assert verdict.slack == pytest.approx(
+            ratio / float(constant(data, 0.3)), rel=1e-9
+        )
 
 
-@pytest.mark.parametrize("id, breaks, activation", [("F-D.2", 7 / 9, LEAKY), ("F-E.14", 7 / 8, SMOOTH)])
-def test_inequality_breaks_where_its_constant_exceeds_the_best(id, breaks, activation, loss):
+@pytest.mark.parametrize(
+    "id, breaks, activation", [("F-D.2", 7 / 9, LEAKY), ("F-E.14", 7 / 8, SMOOTH)]
+)
+def test_inequality_breaks_where_its_constant_exceeds_the_best(
+    id, breaks, activation, loss
+):
     for P, conclusion in ((breaks - 1e-6, "holds"), (breaks + 1e-6, "fails")):
         data = leaning(P)
-        net = pl.extremal_network(data, 3, 2, activation, loss)
+        net = proxy_pl.extremal_network(data, 3, 2, activation, loss)
         verdict = ib.claims[id].check(net, data, loss, search=False)
         assert (verdict.verdict, verdict.conclusion) == ("vacuous", conclusion)
 
@@ -154,28 +204,41 @@ def test_a_batch_is_as_bad_as_its_worst_network():
     nets = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.5, seed=[0, 1, 2])
     alone = [ib.TwoLayer(w, nets.a, LEAKY) for w in nets.weights]
     slacks = [ib.claims["F-D.2"].check(net, data, search=False).slack for net in alone]
-    assert ib.claims["F-D.2"].check(nets, data, search=False).slack == pytest.approx(min(slacks))
+    assert ib.claims["F-D.2"].check(nets, data, search=False).slack == pytest.approx(
+        min(slacks)
+    )
 
 
 def test_every_clarke_slope_obeys(loss):
-    stream, data = torch.Generator().manual_seed(0), random_data(2)
-    slopes = 0.3 + 0.7 * torch.rand(4000, 4, data.n, generator=stream, dtype=torch.float64)
+    stream = torch.Generator().manual_seed(0)
+    data = random_data(2)
+    slopes = 0.3 + 0.7 * torch.rand(
+        4000, 4, data.n, generator=stream, dtype=torch.float64
+    )
     pulls = torch.rand(4000, data.n, generator=stream, dtype=torch.float64) ** 4
     rows = (slopes * (data.y * pulls)[:, None]) @ data.x / data.n
     ratio = (rows.square().sum((-2, -1)) / 4).sqrt() / pulls.mean(-1)
-    assert float(ratio.min()) >= float(pl.best_constant(data, 0.3))
+    assert float(ratio.min()) >= float(proxy_pl.best_constant(data, 0.3))
 
 
 def test_sum_of_squares_bound_on_random_grams():
     for seed in range(20):
         stream = torch.Generator().manual_seed(seed)
         n = 6
-        upper = (torch.rand(n, n, generator=stream, dtype=torch.float64) * 2 - 1).sign().triu(1)
+        upper = (
+            (torch.rand(n, n, generator=stream, dtype=torch.float64) * 2 - 1)
+            .sign()
+            .triu(1)
+        )
         gram = 0.9 / (n - 1) * (upper + upper.T) + torch.eye(n)
         pull = torch.rand(500, n, generator=stream, dtype=torch.float64)
-        theta = pull * (0.3 + 0.7 * torch.rand(500, n, generator=stream, dtype=torch.float64))
+        theta = pull * (
+            0.3 + 0.7 * torch.rand(500, n, generator=stream, dtype=torch.float64)
+        )
         square = ((theta @ gram) * theta).sum(-1)
-        assert bool((square >= 0.09 * (1 - 0.9) * pull.square().sum(-1) * (1 - 1e-12)).all())
+        assert bool(
+            (square >= 0.09 * (1 - 0.9) * pull.square().sum(-1) * (1 - 1e-12)).all()
+        )
 
 
 def test_relu_is_vacuous():
@@ -200,12 +263,21 @@ def test_one_adversary_meets_one_data_set(id, rejects):
     with rejects("search", "False"):
         ib.claims[id].check(nets, batch)
     assert ib.claims[id].check(nets, batch, search=False).verdict == "vacuous"
-    leaks = ib.TwoLayer.init(leaning(0.0), 2, 2, ib.leaky_relu(torch.tensor([0.3, 0.4]).double()), 0.1, seed=[0])
+    leaks = ib.TwoLayer.init(
+        leaning(0.0),
+        2,
+        2,
+        ib.leaky_relu(torch.tensor([0.3, 0.4]).double()),
+        0.1,
+        seed=[0],
+    )
     with rejects("search", "False"):
         ib.claims[id].check(leaks, leaning(0.0))
 
 
-@pytest.mark.parametrize("low, high, fits", [(0.3, 1.0, True), (0.29, 1.0, False), (0.3, 1.01, False)])
+@pytest.mark.parametrize(
+    "low, high, fits", [(0.3, 1.0, True), (0.29, 1.0, False), (0.3, 1.01, False)]
+)
 def test_slopes_of_an_activation_are_looked_at(low, high, fits):
     class Other(ib.Activation):
         def value(self, z):
@@ -216,7 +288,9 @@ def test_slopes_of_an_activation_are_looked_at(low, high, fits):
 
     assert slopes_fit(Other("other", 0.3)) is fits
     assert not slopes_fit(Other("other", 0.0))
-    assert slopes_fit(SMOOTH) and slopes_fit(ib.leaky_relu(torch.tensor([0.2, 0.5]).double()))
+    assert slopes_fit(SMOOTH) and slopes_fit(
+        ib.leaky_relu(torch.tensor([0.2, 0.5]).double())
+    )
 
 
 def test_a_run_is_no_network():
@@ -236,7 +310,7 @@ def test_ratio_survives_huge_margins(loss):
     assert bool(torch.isfinite(ib.measures.proxy_pl_ratio(net, data, loss)))
 
 
-# -- S-4 ---------------------------------------------------------------------------------------------------------------
+# -- S-4 --------
 
 DATA = {
     "within": instances.within,
@@ -247,27 +321,36 @@ DATA = {
 
 
 @pytest.mark.parametrize("name", DATA)
-@pytest.mark.parametrize("activation", [LEAKY, SMOOTH, ib.leaky_relu(1.0)], ids=["leaky", "smooth", "linear"])
+@pytest.mark.parametrize(
+    "activation", [LEAKY, SMOOTH, ib.leaky_relu(1.0)], ids=["leaky", "smooth", "linear"]
+)
 def test_extremal_network_meets_the_constant(name, activation, loss):
     data = DATA[name]()
-    net = pl.extremal_network(data, 2, 3, activation, loss)
-    best = float(pl.best_constant(data, activation.gamma))
-    assert float(ib.measures.proxy_pl_ratio(net, data, loss)) == pytest.approx(best, rel=1e-9)
+    net = proxy_pl.extremal_network(data, 2, 3, activation, loss)
+    best = float(proxy_pl.best_constant(data, activation.gamma))
+    assert float(ib.measures.proxy_pl_ratio(net, data, loss)) == pytest.approx(
+        best, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_adversary_never_passes_the_constant(seed, loss):
     data = random_data(seed)
-    found = pl.attack(data, 2, 2, LEAKY, loss, starts=12, steps=200)
-    best = float(pl.best_constant(data, 0.3))
+    found = proxy_pl_attack.attack(data, 2, 2, LEAKY, loss, starts=12, steps=200)
+    best = float(proxy_pl.best_constant(data, 0.3))
     assert best * (1 - 1e-12) <= found.ratio <= 1.2 * best
-    assert float(ib.measures.proxy_pl_ratio(found.net, data, loss)) == pytest.approx(found.ratio)
+    assert float(ib.measures.proxy_pl_ratio(found.net, data, loss)) == pytest.approx(
+        found.ratio
+    )
 
 
-@pytest.mark.parametrize("factor, verdict", [(0.99, "fails"), (1.0, "holds"), (1 + 1e-7, "fails"), (1.01, "fails")])
+@pytest.mark.parametrize(
+    "factor, verdict",
+    [(0.99, "fails"), (1.0, "holds"), (1 + 1e-7, "fails"), (1.01, "fails")],
+)
 def test_s4_refuses_any_other_constant(factor, verdict):
     data = leaning(0.2)
-    wrong = factor * float(pl.best_constant(data, 0.3))
+    wrong = factor * float(proxy_pl.best_constant(data, 0.3))
     assert ib.claims["S-4"].check(data, 0.3, constant=wrong).verdict == verdict
 
 
@@ -292,7 +375,10 @@ def test_s4_names_what_it_refuses(arguments, name, rejects):
 @pytest.mark.parametrize("id", ["F-D.1", "F-D.2", "F-E.14", "S-4"])
 def test_negative_controls_break_one_hypothesis(id):
     negative = ib.claims[id].negative()
-    assert len([h for h in negative.hypotheses if not bool(h.holds.all())]) == 1 and negative.conclusion == "fails"
+    assert (
+        len([h for h in negative.hypotheses if not bool(h.holds.all())]) == 1
+        and negative.conclusion == "fails"
+    )
 
 
 def test_s4_without_unique_multipliers_is_open():
@@ -310,9 +396,10 @@ def test_s4_on_inseparable_data_is_vacuous():
 @pytest.mark.parametrize("depth", [50.0, 80.0])
 def test_extremal_network_sleeps_as_deep_as_it_says(m_pos, m_neg, depth):
     data = ib.data.orthogonal(5, norms=[1, 2, 3, 1, 4])
-    net = pl.extremal_network(data, m_pos, m_neg, LEAKY, depth=depth)
-    z = net.preactivations(data.x[pl.support(data)])
-    # The kind with more neurons meets the depth exactly at the sample where the lift is largest, if it is lifted there.
+    net = proxy_pl.extremal_network(data, m_pos, m_neg, LEAKY, depth=depth)
+    z = net.preactivations(data.x[proxy_pl.support(data)])
+    # The kind with more neurons meets the depth exactly at the sample where the lift is
+    # largest, if it is lifted there.
     nearest = [float(part.max()) for part in (z[:m_pos], z[m_pos:])]
     assert max(nearest) <= -depth * (1 - 1e-9)
     if m_pos == m_neg:
@@ -322,19 +409,22 @@ def test_extremal_network_sleeps_as_deep_as_it_says(m_pos, m_neg, depth):
 def test_extremal_network_names_what_is_missing(rejects):
     data = ib.data.orthogonal(3)
     with rejects("m_pos, m_neg", "both signs"):
-        pl.extremal_network(data, 3, 0, LEAKY)
+        proxy_pl.extremal_network(data, 3, 0, LEAKY)
     with rejects("data", "unique multipliers"):
-        pl.extremal_network(ib.Dataset(data.x[[0, 0]], [1, -1]), 1, 1, LEAKY)
+        proxy_pl.extremal_network(ib.Dataset(data.x[[0, 0]], [1, -1]), 1, 1, LEAKY)
 
 
-# -- Theorem 3.4 -------------------------------------------------------------------------------------------------------
+# -- Theorem 3.4 --------
 
 
 def asleep(n, q, gamma, loss="logistic", depth=1e5):
     """Orthonormal data and a network asleep on all of them, every margin q."""
-    data, a = ib.data.orthogonal(n), pl.second_layer(1, 1)
+    data = ib.data.orthogonal(n)
+    a = proxy_pl.second_layer(1, 1)
     lift = data.y * q / (2 * gamma * float(a[0]))
-    return data, ib.TwoLayer(torch.stack([lift - depth, -lift - depth]), a, ib.leaky_relu(gamma))
+    return data, ib.TwoLayer(
+        torch.stack([lift - depth, -lift - depth]), a, ib.leaky_relu(gamma)
+    )
 
 
 def flow_to_level(net, data, loss="logistic", past=0.01):
@@ -357,7 +447,10 @@ def test_passing_time_interpolates_and_knows_never_and_always():
     net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01)
     level = math.log(3 / LOG2)
     exact = passing_time(flow_to_level(net, data), -level)
-    between = passing_time(ib.gradient_flow(net, data, level + 0.02, record=[level - 0.02, level + 0.02]), -level)
+    between = passing_time(
+        ib.gradient_flow(net, data, level + 0.02, record=[level - 0.02, level + 0.02]),
+        -level,
+    )
     assert float(between) == pytest.approx(float(exact), abs=1e-3)
     short = ib.gradient_flow(net, data, 1.0)
     assert float(passing_time(short, -level)) == math.inf
@@ -371,12 +464,17 @@ def test_sleeping_flow_has_the_closed_form_time():
     assert t0 == pytest.approx(4 / 0.04 * (math.exp(q) + q - 1), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss, factor, Y", [("logistic", 63.004, 1.9729), ("exponential", 340 * LOG2**2, 2 * LOG2)])
+@pytest.mark.parametrize(
+    "loss, factor, Y",
+    [("logistic", 63.004, 1.9729), ("exponential", 340 * LOG2**2, 2 * LOG2)],
+)
 def test_never_sharp_theorem_is_attained_at_one_sample(loss, factor, Y):
     q = -math.log(math.expm1(Y)) if loss == "logistic" else -math.log(Y)
     data, net = asleep(1, q, 0.3)
     verdict = ib.claims["F-3.4"].check(flow_to_level(net, data, loss))
-    assert verdict.verdict == "holds" and verdict.slack == pytest.approx(factor, rel=1e-4)
+    assert verdict.verdict == "holds" and verdict.slack == pytest.approx(
+        factor, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-4, 0.3, 10.0])
@@ -385,29 +483,39 @@ def test_both_bounds_hold_from_any_start(scale, loss):
         data = leaning(0.02, n=5)
         net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), scale, seed=seed)
         verdict = ib.claims["F-3.4"].check(flow_to_level(net, data, loss))
-        assert verdict.conclusion == "holds" and verdict.constants["t0"] <= verdict.constants["repaired"]
+        assert (
+            verdict.conclusion == "holds"
+            and verdict.constants["t0"] <= verdict.constants["repaired"]
+        )
 
 
 def test_loss_at_the_start_is_read_from_the_start():
     data, net = asleep(3, -30.0, 0.5)
     bound = ib.claims["F-3.4"].check(flow_to_level(net, data)).constants["bound"]
-    assert bound == pytest.approx(float(pl.paper_time(data, 0.5, 30.0)), rel=1e-9)
+    assert bound == pytest.approx(float(proxy_pl.paper_time(data, 0.5, 30.0)), rel=1e-9)
 
 
 def test_a_run_that_ends_before_the_level_decides_nothing():
     data = ib.data.orthogonal(5)
     net = ib.TwoLayer.init(data, 2, 2, LEAKY, 0.01)
-    assert ib.claims["F-3.4"].check(ib.gradient_flow(net, data, 1.0)).verdict == "undecided"
+    assert (
+        ib.claims["F-3.4"].check(ib.gradient_flow(net, data, 1.0)).verdict
+        == "undecided"
+    )
 
 
 def test_repaired_time_formula():
     data = ib.data.correlated(4, p=0.1, norms=2.0)
     unit = 16 / (0.25 * 4 * (1 - 0.3 / 4))
-    assert float(pl.repaired_time(data, 0.5, 0.7, "exponential")) == pytest.approx(unit / LOG2)
-    assert float(pl.repaired_time(data, 0.5, 0.7)) == pytest.approx(unit * (0.7 + 1 / LOG2) / (1 - 1 / math.e) ** 2)
+    assert float(
+        proxy_pl.repaired_time(data, 0.5, 0.7, "exponential")
+    ) == pytest.approx(unit / LOG2)
+    assert float(proxy_pl.repaired_time(data, 0.5, 0.7)) == pytest.approx(
+        unit * (0.7 + 1 / LOG2) / (1 - 1 / math.e) ** 2
+    )
 
 
-# -- F-3.4 on runs that say little -------------------------------------------------------------------------------------
+# -- F-3.4 on runs that say little --------
 
 
 def test_between_records_time_is_interpolated_by_hand():
@@ -419,9 +527,17 @@ def test_between_records_time_is_interpolated_by_hand():
     early, late = run.log_time[1:3].tolist()
     for share in (0.1, 0.5, 0.9):
         level = high + share * (low - high)
-        assert float(passing_time(run, level)) == pytest.approx(early + share * (late - early))
-    start, first = run.initial, run.log_loss[0]
-    zero = ib.gradient_flow(start, data, 1.0, record=[float(-run.loss.log_mean(ib.measures.margins(start, data))), 1.0])
+        assert float(passing_time(run, level)) == pytest.approx(
+            early + share * (late - early)
+        )
+    start = run.initial
+    first = run.log_loss[0]
+    zero = ib.gradient_flow(
+        start,
+        data,
+        1.0,
+        record=[float(-run.loss.log_mean(ib.measures.margins(start, data))), 1.0],
+    )
     assert float(zero.log_time[0]) == -math.inf
     high, low = zero.log_loss.tolist()
     third = passing_time(zero, high + 0.3 * (low - high)).exp()
@@ -432,8 +548,13 @@ def test_between_records_time_is_interpolated_by_hand():
 def test_sparse_records_refute_nothing():
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0)
-    verdict = ib.claims["F-3.4"].check(ib.gradient_flow(net, data, 100.0, record=[50.0, 100.0]))
-    assert verdict.verdict == verdict.conclusion == "undecided" and "too far apart" in verdict.why
+    verdict = ib.claims["F-3.4"].check(
+        ib.gradient_flow(net, data, 100.0, record=[50.0, 100.0])
+    )
+    assert (
+        verdict.verdict == verdict.conclusion == "undecided"
+        and "too far apart" in verdict.why
+    )
     exact = ib.claims["F-3.4"].check(flow_to_level(net, data))
     assert exact.verdict == "holds" and "1 later records agree" in exact.why
 
@@ -441,7 +562,9 @@ def test_sparse_records_refute_nothing():
 @pytest.mark.parametrize("factor, verdict", [(0.999, "fails"), (1.001, "holds")])
 def test_the_bound_from_both_sides(factor, verdict, monkeypatch):
     data = ib.data.orthogonal(4)
-    run = flow_to_level(ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data)
+    run = flow_to_level(
+        ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data
+    )
     level = math.log(LOG2 / 4)
     t0 = passing_time(run, level).exp()
     check = ib.claims["F-3.4"].check.__wrapped__
@@ -452,16 +575,22 @@ def test_the_bound_from_both_sides(factor, verdict, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "before, after, verdict", [(0.0, 1.0, "fails"), (-1.0, 0.0, "holds"), (-1.0, 1.0, "undecided")]
+    "before, after, verdict",
+    [(0.0, 1.0, "fails"), (-1.0, 0.0, "holds"), (-1.0, 1.0, "undecided")],
 )
 def test_a_bound_right_at_a_record(before, after, verdict, monkeypatch):
     data = ib.data.orthogonal(4)
-    run = flow_to_level(ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data)
+    run = flow_to_level(
+        ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 0.01, seed=0), data
+    )
     check = ib.claims["F-3.4"].check.__wrapped__
-    one, parts = torch.ones(()).double(), tuple(map(torch.tensor, (before, after)))
+    one = torch.ones(()).double()
+    parts = tuple(map(torch.tensor, (before, after)))
     monkeypatch.setitem(check.__globals__, "paper_time", lambda *_: one)
     monkeypatch.setitem(check.__globals__, "_bracket", lambda *_: parts)
-    middle = 0.5 * (before + after) + (1e-3 if verdict == "fails" else -1e-3) * torch.ones(())
+    middle = 0.5 * (before + after) + (
+        1e-3 if verdict == "fails" else -1e-3
+    ) * torch.ones(())
     monkeypatch.setitem(check.__globals__, "passing_time", lambda *_: middle.double())
     quiet = replace(run, log_loss=run.log_loss - 100.0)
     assert check(quiet).verdict == verdict
@@ -495,16 +624,23 @@ def test_a_loss_that_rises_again_is_seen():
     check = ib.claims["F-3.4"].check.__wrapped__
     log_loss = run.log_loss.clone()
     log_loss = torch.cat([log_loss, log_loss[:1] + 1])
-    longer = replace(run, log_loss=log_loss, log_time=torch.cat([run.log_time, run.log_time[-1:] + 1]))
+    longer = replace(
+        run,
+        log_loss=log_loss,
+        log_time=torch.cat([run.log_time, run.log_time[-1:] + 1]),
+    )
     longer = replace(longer, _states=(*run._states, run._states[-1]))
     assert check(longer).verdict == "fails" and "rose above" in check(longer).why
     with pytest.raises(ValueError, match="^run:"):
         ib.claims["F-3.4"].check(replace(run, log_loss=run.log_loss - 5.0))
 
 
-def test_positive_neurons_alone_reach_the_constant_where_the_positive_sample_has_no_multiplier():
-    # The negative sample has the only multiplier. Asleep on it, awake on the positive one, that one has no share.
-    pair = ib.Dataset(torch.tensor([[-1.0, 0.0], [2.0, 1.0]], dtype=torch.float64), [-1.0, 1.0])
+def test_positive_neurons_alone_reach_it_where_their_sample_has_no_multiplier():
+    # The negative sample has the only multiplier. Asleep on it, awake on the positive
+    # one, that one has no share.
+    pair = ib.Dataset(
+        torch.tensor([[-1.0, 0.0], [2.0, 1.0]], dtype=torch.float64), [-1.0, 1.0]
+    )
     assert ib.max_margin(pair).lam.tolist() == pytest.approx([1.0, 0.0])
     net = ib.TwoLayer(
         torch.tensor([[1e-4, 100.0]], dtype=torch.float64).expand(4, -1),
@@ -512,5 +648,5 @@ def test_positive_neurons_alone_reach_the_constant_where_the_positive_sample_has
         LEAKY,
     )
     assert float(ib.measures.proxy_pl_ratio(net, pair)) == pytest.approx(
-        float(pl.best_constant(pair, 0.3)), rel=1e-9
+        float(proxy_pl.best_constant(pair, 0.3)), rel=1e-9
     )

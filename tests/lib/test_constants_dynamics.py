@@ -1,4 +1,6 @@
-"""Where descent calls a run diverged, and how many records it keeps, each from both sides."""
+"""Where descent calls a run diverged, and how many records it keeps, each from both
+sides.
+"""
 
 import math
 from types import SimpleNamespace
@@ -6,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from implicit_bias import dynamics
+from implicit_bias.training import descent as dynamics
 
 
 def drawn(last, number):
@@ -15,8 +17,8 @@ def drawn(last, number):
 
 
 def test_log_spaced_draws_no_more_than_it_needs():
-    """Twenty draws up to 300 give eighteen whole steps, which is enough: one fewer would ask for
-    five more draws.
+    """Twenty draws up to 300 give eighteen whole steps, which is enough: one fewer
+    would ask for five more draws.
     """
     assert len(drawn(300, 20)) == 18 < len(drawn(300, 25))
     assert dynamics.log_spaced(300, 20) == sorted(drawn(300, 20) | {0, 300})
@@ -43,8 +45,14 @@ def test_log_spaced_takes_every_step_below_its_count(rejects):
 @pytest.mark.parametrize("member", [None, 0, 2])
 def test_a_run_diverges_when_its_loss_has_risen_by_e_cubed(rise, status, member):
     ends = torch.full((3,), 0.5) if member is not None else torch.tensor(0.0)
-    ends = ends.index_fill(0, torch.tensor([member]), rise) if member is not None else ends + rise
-    outcome = dynamics._ending(SimpleNamespace(log_loss=torch.stack([ends * 0, ends + 9, ends])), 7)
+    ends = (
+        ends.index_fill(0, torch.tensor([member]), rise)
+        if member is not None
+        else ends + rise
+    )
+    outcome = dynamics._ending(
+        SimpleNamespace(log_loss=torch.stack([ends * 0, ends + 9, ends])), 7
+    )
     assert outcome.status == status
     if status == "diverged":
         assert "e^3.0 times above its start after 7 steps" in outcome.message
@@ -53,4 +61,7 @@ def test_a_run_diverges_when_its_loss_has_risen_by_e_cubed(rise, status, member)
 
 def test_only_the_runs_beyond_the_limit_are_counted():
     log_loss = torch.tensor([[0.0, 0.0, 0.0], [3.0, 4.0, 5.0]])
-    assert "in 2 of 3 runs" in dynamics._ending(SimpleNamespace(log_loss=log_loss), 1).message
+    assert (
+        "in 2 of 3 runs"
+        in dynamics._ending(SimpleNamespace(log_loss=log_loss), 1).message
+    )

@@ -1,4 +1,6 @@
-"""Every claim on its two controls, one at a time: where it holds, and where its conclusion is false."""
+"""Every claim on its two controls, one at a time: where it holds, and where its
+conclusion is false.
+"""
 
 import pytest
 
@@ -18,4 +20,6 @@ def test_positive_control_holds(id):
 def test_negative_control_is_refused_and_its_conclusion_false(id):
     verdict = ib.claims[id].negative()
     assert verdict.verdict in ("fails", "vacuous")
-    assert verdict.conclusion == "fails", "a check that cannot see a false conclusion is no check"
+    assert verdict.conclusion == "fails", (
+        "a check that cannot see a false conclusion is no check"
+    )

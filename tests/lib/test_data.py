@@ -22,7 +22,11 @@ def test_statistics_of_a_small_set_by_hand():
     assert (data.n, data.d, data.ambient_dim) == (3, 2, 2)
     assert data.gram.tolist() == [[25, 3, -8], [3, 1, 0], [-8, 0, 4]]
     assert (data.R_min, data.R_max, data.R, data.p) == (1, 5, 5, 8)
-    assert data.mu_hat.tolist() == [2, 6] and data.positive.tolist() == [True, False, False]
+    assert data.mu_hat.tolist() == [2, 6] and data.positive.tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 5), d=st.integers(1, 5))
@@ -30,7 +34,8 @@ def test_statistics_do_not_depend_on_order_and_batch(seed, n, d):
     stack = torch.stack([ib.data.gaussian(n, d, seed + k).x for k in range(2)])
     y = ib.data.gaussian(n, d, seed).y
     order = torch.randperm(n)
-    batch, alone = ib.Dataset(stack, y.expand(2, n)), ib.Dataset(stack[1][order], y[order])
+    batch = ib.Dataset(stack, y.expand(2, n))
+    alone = ib.Dataset(stack[1][order], y[order])
     for name in ("R_min", "R_max", "R", "p", "mu_hat"):
         torch.testing.assert_close(getattr(batch, name)[1], getattr(alone, name))
 
@@ -39,13 +44,20 @@ def test_numbers_of_other_kinds_become_float64_and_float32_stays():
     import numpy as np
 
     assert ib.Dataset([[1, 2]], [1]).x.dtype == torch.float64
-    assert ib.Dataset(np.ones((2, 2), np.float32), np.array([1, -1])).y.dtype == torch.float32
-    assert ib.Dataset(torch.ones(2, 2, dtype=torch.float16), [1, -1]).x.dtype == torch.float64
+    assert (
+        ib.Dataset(np.ones((2, 2), np.float32), np.array([1, -1])).y.dtype
+        == torch.float32
+    )
+    assert (
+        ib.Dataset(torch.ones(2, 2, dtype=torch.float16), [1, -1]).x.dtype
+        == torch.float64
+    )
     assert ib.data.gaussian(3, 4).to(torch.float32).y.dtype == torch.float32
 
 
 def test_bad_input_is_named(rejects):
-    x, y = torch.ones(2, 3), [1, -1]
+    x = torch.ones(2, 3)
+    y = [1, -1]
     for value in (0.0, 2.0, float("nan")):
         with rejects("y", r"labels \+1 or -1", f"got {value}", "index 1"):
             ib.Dataset(x, [1, value])
@@ -149,11 +161,22 @@ def test_label_noise_flips_the_promised_number_evenly(n, noise, seed):
     clusters = data.x[:, 0].sign()
     flipped = data.y != clusters
     assert flipped.sum() == round(noise * n)
-    assert abs(int((flipped & (clusters > 0)).sum()) - int((flipped & (clusters < 0)).sum())) <= 1
+    assert (
+        abs(
+            int((flipped & (clusters > 0)).sum())
+            - int((flipped & (clusters < 0)).sum())
+        )
+        <= 1
+    )
     assert data.y.unique().tolist() == [-1, 1]
 
 
-@given(n=st.integers(2, 12), positive=st.integers(1, 11), noise=st.floats(0, 0.5), seed=st.integers(0, 99))
+@given(
+    n=st.integers(2, 12),
+    positive=st.integers(1, 11),
+    noise=st.floats(0, 0.5),
+    seed=st.integers(0, 99),
+)
 def test_uneven_classes_still_flip_the_promised_number(n, positive, noise, seed):
     positive = min(positive, n - 1)
     try:
@@ -178,8 +201,12 @@ def test_seeds_reproduce():
 LAWS = {
     "gaussian": lambda s, space: ib.data.gaussian(4, 7, s, space=space),
     "gaussian d<n": lambda s, space: ib.data.gaussian(4, 2, s, space=space),
-    "mixture": lambda s, space: ib.data.gaussian_mixture(4, 7, 1.5, seed=s, space=space),
-    "mixture d=1": lambda s, space: ib.data.gaussian_mixture(4, 1, 1.5, seed=s, space=space),
+    "mixture": lambda s, space: ib.data.gaussian_mixture(
+        4, 7, 1.5, seed=s, space=space
+    ),
+    "mixture d=1": lambda s, space: ib.data.gaussian_mixture(
+        4, 1, 1.5, seed=s, space=space
+    ),
     "xor": lambda s, space: ib.data.xor(4, 7, 1.5, seed=s, space=space),
     "xor d=2": lambda s, space: ib.data.xor(4, 2, 1.5, seed=s, space=space),
 }
@@ -190,18 +217,38 @@ def test_span_and_full_sampling_have_one_law(name):
     def sample(space, first):
         sets = [LAWS[name](first + s, space) for s in range(500)]
         grams = torch.stack([one.gram for one in sets])
-        towards = None if sets[0].means is None else torch.stack([one.x @ one.means.mT for one in sets])
+        towards = (
+            None
+            if sets[0].means is None
+            else torch.stack([one.x @ one.means.mT for one in sets])
+        )
         return grams, towards
 
-    (span, towards_span), (full, towards_full) = sample("span", 0), sample("full", 10_000)
+    (span, towards_span), (full, towards_full) = (
+        sample("span", 0),
+        sample("full", 10_000),
+    )
     for i in range(4):
         for k in range(i + 1):
-            assert scipy.stats.ks_2samp(span[:, i, k], full[:, i, k]).pvalue > 1e-4, (i, k)
-    assert scipy.stats.ks_2samp(torch.linalg.eigvalsh(span)[:, -1], torch.linalg.eigvalsh(full)[:, -1]).pvalue > 1e-4
+            assert scipy.stats.ks_2samp(span[:, i, k], full[:, i, k]).pvalue > 1e-4, (
+                i,
+                k,
+            )
+    assert (
+        scipy.stats.ks_2samp(
+            torch.linalg.eigvalsh(span)[:, -1], torch.linalg.eigvalsh(full)[:, -1]
+        ).pvalue
+        > 1e-4
+    )
     if towards_span is not None:
         for i in range(4):
             for k in range(towards_span.shape[-1]):
-                assert scipy.stats.ks_2samp(towards_span[:, i, k], towards_full[:, i, k]).pvalue > 1e-4
+                assert (
+                    scipy.stats.ks_2samp(
+                        towards_span[:, i, k], towards_full[:, i, k]
+                    ).pvalue
+                    > 1e-4
+                )
 
 
 @pytest.mark.parametrize(
@@ -213,8 +260,13 @@ def test_span_and_full_sampling_have_one_law(name):
     ],
 )
 def test_a_dimension_of_a_million_million_costs_no_more_than_a_thousand(draw):
-    small, huge = draw(10**3), draw(1e12)
-    assert huge.x.numel() <= 10 * 12 and huge.x.numel() <= small.x.numel() and huge.ambient_dim == 10**12
+    small = draw(10**3)
+    huge = draw(1e12)
+    assert (
+        huge.x.numel() <= 10 * 12
+        and huge.x.numel() <= small.x.numel()
+        and huge.ambient_dim == 10**12
+    )
     assert ((huge.norms.square() / 1e12 - 1).abs() < 1e-5).all()
     assert huge.p < 6e6
     assert "1,000,000,000,000" in repr(huge)
@@ -232,7 +284,8 @@ def test_weights_at_initialisation_have_one_law_in_span_and_in_full_space():
             rows.append([gram[0, 0], gram[0, 1], net.spectral(), net(data.x)[0]])
         return torch.tensor(rows)
 
-    span, full = sample("span"), sample("full")
+    span = sample("span")
+    full = sample("full")
     for k in range(4):
         assert scipy.stats.ks_2samp(span[:, k], full[:, k]).pvalue > 1e-4
 
@@ -258,7 +311,11 @@ def test_xor_clusters_stand_at_right_angles_and_cancel(space):
     along = data.x @ data.means.T / 8
     axis = along.abs().argmax(-1)
     assert ((axis == 0) == (data.y > 0)).all()
-    shares = [int(((axis == k) & (along[:, k] * side > 0)).sum()) for k in (0, 1) for side in (1, -1)]
+    shares = [
+        int(((axis == k) & (along[:, k] * side > 0)).sum())
+        for k in (0, 1)
+        for side in (1, -1)
+    ]
     assert max(shares) - min(shares) <= 2
     assert data.mu_hat[:2].norm() / n < 0.2
 
@@ -273,8 +330,12 @@ def test_correlated_has_exactly_the_p_asked_for(n, share, norm, signs):
     p = 0.999 * share * norm**2 / max(1, n - 1)
     data = ib.data.correlated(n, p=p, signs=signs, norms=norm)
     off = data.gram - torch.diag(data.gram.diagonal())
-    assert data.p.item() == pytest.approx(p if n > 1 else 0, rel=1e-9, abs=1e-13 * norm**2)
-    torch.testing.assert_close(data.norms, torch.full((n,), norm, dtype=torch.float64), rtol=1e-12, atol=0)
+    assert data.p.item() == pytest.approx(
+        p if n > 1 else 0, rel=1e-9, abs=1e-13 * norm**2
+    )
+    torch.testing.assert_close(
+        data.norms, torch.full((n,), norm, dtype=torch.float64), rtol=1e-12, atol=0
+    )
     sign = torch.outer(data.y, data.y)
     if signs == "oppose":
         assert (off * sign <= 1e-13 * norm**2).all()
@@ -285,20 +346,31 @@ def test_correlated_has_exactly_the_p_asked_for(n, share, norm, signs):
 @pytest.mark.parametrize("space", ["full", "span", "auto"])
 def test_orthogonal_has_p_zero_and_the_norms_asked_for(space):
     data = ib.data.orthogonal(4, 50, [1.0, 2.0, 3.0, 4.0], space=space)
-    assert data.p == 0 and data.norms.tolist() == [1, 2, 3, 4] and data.ambient_dim == 50
+    assert (
+        data.p == 0 and data.norms.tolist() == [1, 2, 3, 4] and data.ambient_dim == 50
+    )
     assert data.d == (4 if space == "span" else 50)
     assert ib.data.orthogonal(3, 10**12).d == 3
 
 
 def test_from_gram_gives_back_singular_matrices_too():
-    gram = torch.tensor([[2.0, 2.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    torch.testing.assert_close(ib.data.from_gram(gram, y=torch.tensor([1, -1, 1])).gram, gram, atol=1e-14, rtol=0)
+    gram = torch.tensor(
+        [[2.0, 2.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64
+    )
+    torch.testing.assert_close(
+        ib.data.from_gram(gram, y=torch.tensor([1, -1, 1])).gram,
+        gram,
+        atol=1e-14,
+        rtol=0,
+    )
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 1 / 72, 0.5])
 def test_lemma_b8_has_the_gram_matrix_of_the_lemma(epsilon):
     data = ib.data.lemma_b8(epsilon)
-    exact = torch.tensor([[1, -epsilon, 0], [-epsilon, 1, 0], [0, 0, 1]], dtype=torch.float64)
+    exact = torch.tensor(
+        [[1, -epsilon, 0], [-epsilon, 1, 0], [0, 0, 1]], dtype=torch.float64
+    )
     torch.testing.assert_close(data.gram, exact, rtol=1e-15, atol=1e-16)
     assert data.y.tolist() == [-1, 1, 1]
 
@@ -308,11 +380,16 @@ def test_digits_are_the_images_of_the_two_classes():
 
     whole = ib.data.digits(centre=False)
     images, target = load_digits(return_X_y=True)
-    assert whole.n == ((target == 3) | (target == 8)).sum() and (whole.x.amin(), whole.x.amax()) == (0, 1)
+    assert whole.n == ((target == 3) | (target == 8)).sum() and (
+        whole.x.amin(),
+        whole.x.amax(),
+    ) == (0, 1)
     mean = torch.from_numpy(images[target == 3]).mean(0) / 16
     torch.testing.assert_close(whole.x[whole.y > 0].mean(0), mean)
     some = ib.data.digits(21, centre=True)
-    assert some.n == 21 and (some.y > 0).sum() == 11 and some.x.mean(0).abs().max() < 1e-12
+    assert (
+        some.n == 21 and (some.y > 0).sum() == 11 and some.x.mean(0).abs().max() < 1e-12
+    )
     known = {tuple(row) for row in (images / 16).tolist()}
     drawn = [tuple(row) for row in ib.data.digits(21).x.tolist()]
     assert len(set(drawn)) == 21 and set(drawn) <= known
@@ -325,7 +402,10 @@ def test_whitening_is_the_inverse_root_of_the_gram_matrix():
     white = ib.data.digits(30, whiten=True)
     torch.testing.assert_close(white.x, exact, rtol=1e-9, atol=1e-10)
     torch.testing.assert_close(white.gram, torch.eye(30).double(), rtol=0, atol=1e-13)
-    assert torch.equal(white.y, raw.y) and float(ib.hypotheses.H_4_2(white, 0.5).slack) > 1e9
+    assert (
+        torch.equal(white.y, raw.y)
+        and float(ib.hypotheses.H_4_2(white, 0.5).slack) > 1e9
+    )
 
 
 def test_dependent_samples_are_not_whitened(rejects):

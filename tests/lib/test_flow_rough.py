@@ -1,5 +1,5 @@
-"""Flow on ordinary data: steps across kinks, contradictory data, limits of time, and what is
-refused.
+"""Flow on ordinary data: steps across kinks, contradictory data, limits of time, and
+what is refused.
 """
 
 import math
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 
 import implicit_bias as ib
-from implicit_bias import flow_limits, flow_rough
-from implicit_bias.claims import guard
-from implicit_bias.flow_watch import Watch
-from implicit_bias.problem import Problem
+from implicit_bias.theorems import genuine, guard
+from implicit_bias.training import flow_across, flow_limits, flow_rough
+from implicit_bias.training.flow_watch import Watch
+from implicit_bias.training.problem import Problem
 
 PHI = ib.leaky_relu(0.1)
 
@@ -34,7 +34,7 @@ def problem_of(net, data):
 
 def passed(net, data, targets, delta):
     problem = problem_of(net, data)
-    member = flow_rough._Member(problem, 0)
+    member = flow_across.Member(problem, 0)
     state = np.zeros(tuple(problem.span.state_shape))
     return member, flow_rough.pass_through(
         member, state, 0.0, targets, delta, Watch(targets[-1], None)
@@ -42,11 +42,14 @@ def passed(net, data, targets, delta):
 
 
 def descend(net, data, goal, step):
-    """The flow by small plain steps of descent on the full matrix: W where L first is e^{-goal},
-    and the time.
+    """The flow by small plain steps of descent on the full matrix: W where L first is
+    e^{-goal}, and the time.
     """
-    weights, time = net.weights.numpy().copy(), 0.0
-    x, y, a = data.x.numpy(), data.y.numpy(), net.a.numpy()
+    weights = net.weights.numpy().copy()
+    time = 0.0
+    x = data.x.numpy()
+    y = data.y.numpy()
+    a = net.a.numpy()
     while True:
         z = weights @ x.T
         slopes = np.where(z >= 0, 1.0, net.activation.gamma)
@@ -87,7 +90,9 @@ def test_a_flow_with_many_crossings_says_how_it_went_on(monkeypatch):
     net, data = ordinary()
     exact = ib.gradient_flow(net, data, 0.9, record=[0.6, 0.9])
     assert exact.resolution is None
-    monkeypatch.setattr("implicit_bias.flow.crossings_allowed", lambda problem: 3)
+    monkeypatch.setattr(
+        "implicit_bias.training.flow.crossings_allowed", lambda problem: 3
+    )
     rough = ib.gradient_flow(net, data, 0.9, record=[0.6, 0.9])
     assert rough.outcome.ok
     assert "by steps across them" in str(rough.outcome)
@@ -96,18 +101,25 @@ def test_a_flow_with_many_crossings_says_how_it_went_on(monkeypatch):
     torch.testing.assert_close(-rough.log_loss, rough.s, atol=1e-4, rtol=0)
     torch.testing.assert_close(rough.log_time, exact.log_time, atol=1e-2, rtol=0)
     for k in range(2):
-        assert apart(rough.net(k).weights, exact.net(k).weights) < 2 * flow_rough.AGREEMENT
+        assert (
+            apart(rough.net(k).weights, exact.net(k).weights) < 2 * flow_rough.AGREEMENT
+        )
 
 
 def test_a_batch_across_kinks_is_each_of_its_runs(monkeypatch):
     net, data = ordinary()
-    monkeypatch.setattr("implicit_bias.flow.crossings_allowed", lambda problem: 3)
+    monkeypatch.setattr(
+        "implicit_bias.training.flow.crossings_allowed", lambda problem: 3
+    )
     slopes = torch.tensor([0.1, 0.3], dtype=torch.float64)
     begin = ib.TwoLayer(net.weights, net.a, ib.leaky_relu(slopes))
     batch = ib.gradient_flow(begin, data, 0.8, record=[0.8])
     for k, gamma in enumerate((0.1, 0.3)):
         alone = ib.gradient_flow(
-            ib.TwoLayer(net.weights, net.a, ib.leaky_relu(gamma)), data, 0.8, record=[0.8]
+            ib.TwoLayer(net.weights, net.a, ib.leaky_relu(gamma)),
+            data,
+            0.8,
+            record=[0.8],
         )
         assert apart(batch.member(k).final.weights, alone.final.weights) < 5e-3
 
@@ -115,7 +127,9 @@ def test_a_batch_across_kinks_is_each_of_its_runs(monkeypatch):
 def test_near_orthogonal_data_are_always_followed_exactly():
     data = ib.data.orthogonal(5)
     assert (
-        flow_limits.crossings_allowed(problem_of(ib.TwoLayer.init(data, 2, 2, PHI, 0.1), data))
+        flow_limits.crossings_allowed(
+            problem_of(ib.TwoLayer.init(data, 2, 2, PHI, 0.1), data)
+        )
         == math.inf
     )
     net, data = ordinary()
@@ -123,7 +137,8 @@ def test_near_orthogonal_data_are_always_followed_exactly():
 
 
 @pytest.mark.parametrize(
-    "said, kept", [("holds", "undecided"), ("fails", "undecided"), ("vacuous", "vacuous")]
+    "said, kept",
+    [("holds", "undecided"), ("fails", "undecided"), ("vacuous", "vacuous")],
 )
 def test_a_rough_run_decides_nothing(said, kept):
     net, data = ordinary(n=4, d=6)
@@ -142,13 +157,15 @@ def test_a_rough_run_decides_nothing(said, kept):
 
 def test_the_guard_takes_a_rough_run_and_no_other_in_its_place(monkeypatch, rejects):
     net, data = ordinary()
-    monkeypatch.setattr("implicit_bias.flow.crossings_allowed", lambda problem: 3)
+    monkeypatch.setattr(
+        "implicit_bias.training.flow.crossings_allowed", lambda problem: 3
+    )
     run = ib.gradient_flow(net, data, 0.9)
     assert run.resolution is not None
-    assert guard.genuine(run) is run
+    assert genuine.genuine(run) is run
     other = ib.gradient_flow(ib.TwoLayer(net.weights.flip(0), net.a, PHI), data, 0.9)
     with rejects("run"):
-        guard.genuine(replace(other, initial=net))
+        genuine.genuine(replace(other, initial=net))
 
 
 # -- contradictions --------
@@ -160,19 +177,23 @@ def least_loss(problem):
 
 
 def with_labels(x, y):
-    data = ib.Dataset(torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64))
+    data = ib.Dataset(
+        torch.tensor(x, dtype=torch.float64), torch.tensor(y, dtype=torch.float64)
+    )
     return problem_of(ib.TwoLayer.init(data, 2, 2, PHI, 0.1, seed=1), data)
 
 
 def test_contradictions_are_priced():
     log2 = math.log(2)
-    assert least_loss(with_labels([[1, 0], [1, 0], [0, 1]], [1, -1, 1])) == pytest.approx(
-        2 * log2 / 3, rel=1e-9
-    )
+    assert least_loss(
+        with_labels([[1, 0], [1, 0], [0, 1]], [1, -1, 1])
+    ) == pytest.approx(2 * log2 / 3, rel=1e-9)
     assert least_loss(
         with_labels([[1, 0], [1, 0], [1, 0], [0, 1]], [1, 1, -1, 1])
     ) == pytest.approx((2 * math.log(1.5) + math.log(3)) / 4, rel=1e-9)
-    assert least_loss(with_labels([[0, 0], [1, 0]], [1, -1])) == pytest.approx(log2 / 2, rel=1e-9)
+    assert least_loss(with_labels([[0, 0], [1, 0]], [1, -1])) == pytest.approx(
+        log2 / 2, rel=1e-9
+    )
     assert least_loss(with_labels([[1, 0], [-1, 0], [0, 1]], [1, -1, 1])) is None
     assert least_loss(with_labels([[1, 0], [1, 0], [0, 1]], [1, 1, -1])) is None
 
@@ -187,7 +208,9 @@ def test_no_network_beats_the_price(c, seed):
     z = weights @ problem.data.x.T
     a = problem.net.a[:, None]
     q = problem.data.y * (a * torch.where(z >= 0, z, 0.1 * z)).sum(-2)
-    assert float(torch.log1p(torch.exp(-q)).mean(-1).min()) >= least_loss(problem) * (1 - 1e-9)
+    assert float(torch.log1p(torch.exp(-q)).mean(-1).min()) >= least_loss(problem) * (
+        1 - 1e-9
+    )
 
 
 def test_contradictory_labels_are_told():
@@ -195,13 +218,17 @@ def test_contradictory_labels_are_told():
     data = ib.Dataset(torch.cat([rows.x, rows.x]), torch.cat([rows.y, -rows.y]))
     run = ib.gradient_flow(ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, 3.0)
     assert run.outcome.status == "stalled"
-    assert "samples 0 and 8 have one direction and opposite labels" in run.outcome.message
+    assert (
+        "samples 0 and 8 have one direction and opposite labels" in run.outcome.message
+    )
     assert "stays below 0.366513" in run.outcome.message
 
 
 def test_below_the_ceiling_a_contradiction_does_no_harm():
     data = ib.Dataset([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [1, -1, 1])
-    assert ib.gradient_flow(ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, 0.6).outcome.ok
+    assert ib.gradient_flow(
+        ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, 0.6
+    ).outcome.ok
 
 
 # -- time, words, arguments --------
@@ -209,7 +236,9 @@ def test_below_the_ceiling_a_contradiction_does_no_harm():
 
 def test_a_time_limit_ends_a_run_and_keeps_what_was_recorded(monkeypatch):
     ticks = iter(range(10**6))
-    monkeypatch.setattr("implicit_bias.flow_watch.time.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(
+        "implicit_bias.training.flow_watch.time.monotonic", lambda: float(next(ticks))
+    )
     net, data = ordinary()
     run = ib.gradient_flow(net, data, 2.0, time_limit=40)
     assert run.outcome.status == "time limit"
@@ -221,7 +250,9 @@ def test_a_time_limit_ends_a_run_and_keeps_what_was_recorded(monkeypatch):
 
 def test_a_long_run_says_the_clock_it_reached(monkeypatch, capsys):
     # Whatever the environment says, which tqdm reads when it is imported.
-    monkeypatch.setattr("implicit_bias.flow_watch.tqdm", partial(tqdm, disable=False))
+    monkeypatch.setattr(
+        "implicit_bias.training.flow_watch.tqdm", partial(tqdm, disable=False)
+    )
     watch = Watch(3.0, None)
     watch.began -= 4.0
     assert not watch.out_of_time(1.25)
@@ -269,6 +300,9 @@ def test_nearly_contradictory_samples_are_no_contradiction():
     assert least_loss(with_labels([[1, 0.5], [3, 1.5], [0, 1]], [1, -1, 1])) is not None
     data = ib.Dataset([[1.0, 0.3], [1.0, -0.3]], [1, -1])
     run = ib.gradient_flow(
-        ib.TwoLayer.init(data, 3, 3, PHI, 0.1), data, flow_limits.FARTHEST, time_limit=0.5
+        ib.TwoLayer.init(data, 3, 3, PHI, 0.1),
+        data,
+        flow_limits.FARTHEST,
+        time_limit=0.5,
     )
     assert run.outcome.status == "time limit"

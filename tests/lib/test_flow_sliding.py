@@ -1,5 +1,5 @@
-"""Mean slopes of pairs that are held at their kink: against every choice of bounds, one by one, and
-against flows whose sliding is known.
+"""Mean slopes of pairs that are held at their kink: against every choice of bounds, one
+by one, and against flows whose sliding is known.
 """
 
 import itertools
@@ -12,16 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import implicit_bias as ib
-from implicit_bias import flow_rough, flow_sliding
-from implicit_bias.flow_sliding import mean_slopes
-from implicit_bias.flow_watch import Watch
-from implicit_bias.problem import Problem
+from implicit_bias.training import flow_across, flow_rough, flow_sliding
+from implicit_bias.training.flow_sliding import mean_slopes
+from implicit_bias.training.flow_watch import Watch
+from implicit_bias.training.problem import Problem
 
-BELOW, FREE, ABOVE = -1, 0, 1
+BELOW = -1
+FREE = 0
+ABOVE = 1
 
 
 def one_by_one(K, b, p, low, high):
-    """Try each pair at its lower bound, free, at its upper one, until all conditions are met."""
+    """Try each pair at its lower bound, free, at its upper one, until all conditions
+    are met.
+    """
     for choice in itertools.product((BELOW, FREE, ABOVE), repeat=len(b)):
         choice = np.array(choice)
         free = choice == FREE
@@ -31,7 +35,9 @@ def one_by_one(K, b, p, low, high):
             sigma[free] = np.linalg.solve(K[np.ix_(free, free)], right) / p[free]
         end = b - K @ (p * sigma)
         inside = (sigma >= low - 1e-9) & (sigma <= high + 1e-9)
-        signs = np.where(free, True, np.where(choice == BELOW, end <= 1e-9, end >= -1e-9))
+        signs = np.where(
+            free, True, np.where(choice == BELOW, end <= 1e-9, end >= -1e-9)
+        )
         if inside.all() and signs.all():
             return sigma, free
     raise AssertionError("no choice fits")
@@ -86,7 +92,7 @@ def test_samples_on_one_kink_may_be_dependent():
 
 def passage(net, data, goal, delta):
     problem = Problem.of(net, data, "logistic", "cpu", dtype=torch.float64)
-    member = flow_rough._Member(problem, 0)
+    member = flow_across.Member(problem, 0)
     state = np.zeros(tuple(problem.span.state_shape))
     seen = flow_rough.pass_through(member, state, 0.0, [goal], delta, Watch(goal, None))
     return member.net(seen.states[-1]), float(seen.tL[-1])

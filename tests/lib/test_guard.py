@@ -1,4 +1,6 @@
-"""Runs that are not what they say are refused, whatever field was changed; genuine ones pass."""
+"""Runs that are not what they say are refused, whatever field was changed; genuine ones
+pass.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,25 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias import dynamics, losses
-from implicit_bias.claims.guard import genuine, guarded
-from implicit_bias.trajectory import DESCENT, FLOW, Trajectory
+from implicit_bias import losses
+from implicit_bias.theorems.genuine import genuine
+from implicit_bias.theorems.guard import guarded
+from implicit_bias.training import descent as dynamics
+from implicit_bias.training.trajectory import DESCENT, FLOW, Trajectory
 
 
 @cache
 def descent(activation: str = "leaky") -> Trajectory:
     data = ib.data.correlated(6, p=0.05, signs="oppose")
-    made = {"leaky": ib.leaky_relu(0.5), "relu": ib.relu(), "smooth": ib.smoothed_leaky_relu(0.5)}[
-        activation
-    ]
+    made = {
+        "leaky": ib.leaky_relu(0.5),
+        "relu": ib.relu(),
+        "smooth": ib.smoothed_leaky_relu(0.5),
+    }[activation]
     net = ib.TwoLayer.init(data, 3, 3, made, 1e-2, output="1/m", seed=1)
-    return ib.gradient_descent(net, data, 0.7, 3000, record=dynamics.log_spaced(3000, 40))
+    return ib.gradient_descent(
+        net, data, 0.7, 3000, record=dynamics.log_spaced(3000, 40)
+    )
 
 
 @cache
@@ -43,7 +51,9 @@ def rolled(run: Trajectory) -> ib.Dataset:
     return replace(run.data, y=run.data.y.roll(1))
 
 
-def one_state_moved(run: Trajectory, index: int, by: float = 1e-6) -> tuple[torch.Tensor, ...]:
+def one_state_moved(
+    run: Trajectory, index: int, by: float = 1e-6
+) -> tuple[torch.Tensor, ...]:
     states = list(run._states)
     states[index] = states[index] * (1 + by)
     return tuple(states)
@@ -60,10 +70,13 @@ COMMON = {
     "one label flipped": lambda run: replace(
         run,
         data=replace(
-            run.data, y=run.data.y * torch.tensor([-1.0, *[1.0] * (run.data.n - 1)]).double()
+            run.data,
+            y=run.data.y * torch.tensor([-1.0, *[1.0] * (run.data.n - 1)]).double(),
         ),
     ),
-    "other samples": lambda run: replace(run, data=ib.data.correlated(6, p=0.06, signs="oppose")),
+    "other samples": lambda run: replace(
+        run, data=ib.data.correlated(6, p=0.06, signs="oppose")
+    ),
     "other loss": lambda run: replace(run, loss=losses.EXPONENTIAL),
     "margins reversed": lambda run: replace(run, margins=run.margins.flip(0)),
     "margins and losses reversed": lambda run: replace(
@@ -71,15 +84,23 @@ COMMON = {
     ),
     "a loss": lambda run: replace(run, log_loss=scaled_at(run.log_loss, 3, 1.001)),
     "a norm": lambda run: replace(run, frobenius=scaled_at(run.frobenius, -1, 1.001)),
-    "a spectral norm": lambda run: replace(run, spectral=scaled_at(run.spectral, -1, 0.9)),
+    "a spectral norm": lambda run: replace(
+        run, spectral=scaled_at(run.spectral, -1, 0.9)
+    ),
     "first state": lambda run: replace(run, _states=one_state_moved(run, 1)),
     "last state": lambda run: replace(run, _states=one_state_moved(run, -1)),
-    "middle state": lambda run: replace(run, _states=one_state_moved(run, len(run) // 2)),
+    "middle state": lambda run: replace(
+        run, _states=one_state_moved(run, len(run) // 2)
+    ),
     "other start": lambda run: replace(
-        run, initial=ib.TwoLayer(2 * run.initial.weights, run.initial.a, run.initial.activation)
+        run,
+        initial=ib.TwoLayer(
+            2 * run.initial.weights, run.initial.a, run.initial.activation
+        ),
     ),
     "other activation": lambda run: replace(
-        run, initial=ib.TwoLayer(run.initial.weights, run.initial.a, ib.leaky_relu(0.25))
+        run,
+        initial=ib.TwoLayer(run.initial.weights, run.initial.a, ib.leaky_relu(0.25)),
     ),
     "no rule": lambda run: replace(run, rule=""),
 }
@@ -120,7 +141,13 @@ def test_genuine_flows_batches_and_members_pass() -> None:
 def test_runs_with_few_records_pass() -> None:
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 3, 3, ib.leaky_relu(0.5), 1e-3, output="1/m", seed=1)
-    for steps, record in ((0, [0]), (1, [0, 1]), (700, [700]), (700, [0, 700]), (700, [650, 700])):
+    for steps, record in (
+        (0, [0]),
+        (1, [0, 1]),
+        (700, [700]),
+        (700, [0, 700]),
+        (700, [650, 700]),
+    ):
         genuine(ib.gradient_descent(net, data, 0.5, steps, record=record))
 
 
@@ -151,7 +178,8 @@ def test_a_rule_that_is_not_asked_for_is_refused() -> None:
         ValueError, match="expected a run of gradient flow, got one of gradient descent"
     ):
         genuine(descent(), (FLOW,))
-    data, net = descent().data, descent().initial
+    data = descent().data
+    net = descent().initial
     minibatches = ib.sgd(net, data, 0.5, 20, batch_size=1)
     with pytest.raises(ValueError, match="batches of 1"):
         genuine(minibatches)
@@ -172,9 +200,13 @@ def test_arguments_are_checked_by_type_and_fit() -> None:
         return "looked"
 
     careful = guarded(check, {})
-    net, data = descent().initial, descent().data
+    net = descent().initial
+    data = descent().data
     assert (
-        careful(net, data) == careful(net, data, None) == careful(net, data, descent()) == "looked"
+        careful(net, data)
+        == careful(net, data, None)
+        == careful(net, data, descent())
+        == "looked"
     )
     wrong = (
         ((None, data), "net"),

@@ -2,15 +2,15 @@
 
 import dataclasses
 
-from implicit_bias.claims.registry import Row, table
-from implicit_bias.claims.verdict import Verdict
+from implicit_bias.theorems.ledger import Row, table
+from implicit_bias.theorems.verdict import Verdict
 
 MARKUP = "<script>x</script>"
 
 
 def filled(kind, **given):
-    """An instance of a record with markup in every field that holds text, checks of its making left
-    out.
+    """An instance of a record with markup in every field that holds text, checks of its
+    making left out.
     """
     one = object.__new__(kind)
     for field in dataclasses.fields(kind):

@@ -1,4 +1,6 @@
-"""Descent, measures and points: statements that a single changed sign or number would break."""
+"""Descent, measures and points: statements that a single changed sign or number would
+break.
+"""
 
 import math
 from functools import partial
@@ -7,21 +9,27 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import clocks
-from implicit_bias.claims.at_point import KKT_TOLERANCE, AtPoint
-from implicit_bias.claims.common import fitted_rate, limit, neurons
-from implicit_bias.stepper import Stepper
+from implicit_bias.theorems.frei2023.at_point import KKT_TOLERANCE, AtPoint
+from implicit_bias.theorems.kou2023 import setting as kou_setting
+from implicit_bias.theorems.limits import fitted_rate, limit
+from implicit_bias.theorems.setting import neurons
+from implicit_bias.training.stepper import Stepper
 
 LEAKY = ib.leaky_relu(0.5)
 
 
 @pytest.mark.parametrize("member", [0, 1, 2])
-def test_one_member_that_overflows_past_the_last_record_makes_the_batch_non_finite(member):
+def test_one_member_that_overflows_past_the_last_record_makes_the_batch_non_finite(
+    member,
+):
     data = ib.data.gaussian(4, 10, seed=0, space="full")
     net = ib.TwoLayer(torch.full((3, 2, 10), 0.1), [1.0, -1.0], LEAKY)
     step_size = torch.full((3,), 1e-3).index_fill(0, torch.tensor([member]), 1e5)
     run = ib.gradient_descent(net, data, step_size, 100, "exponential", record=[0])
-    assert run.outcome.status == "non-finite" and "between steps 0 and 100" in run.outcome.message
+    assert (
+        run.outcome.status == "non-finite"
+        and "between steps 0 and 100" in run.outcome.message
+    )
 
 
 def test_a_neuron_orthogonal_to_a_sample_counts_as_active():
@@ -46,7 +54,7 @@ def test_a_kkt_point_is_one_at_any_scale_of_its_weights(power):
 def test_a_flow_counts_as_descent_in_infinitely_small_steps():
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, LEAKY, 1e-3, output="1/m", seed=0)
-    step = clocks.conditions_of_K(ib.gradient_flow(net, data, 1.0))[-1].parts[0]
+    step = kou_setting.conditions_of_K(ib.gradient_flow(net, data, 1.0))[-1].parts[0]
     assert "η ≤" in step.statement and float(step.slack) > 1e100
 
 
@@ -54,20 +62,24 @@ def test_a_flow_counts_as_descent_in_infinitely_small_steps():
 @pytest.mark.parametrize(
     "entries, allowed", [(50, 1 + 1e-6), (5000, 0.1 + 1e-6), (5 * 10**19, 1.001e-6)]
 )
-def test_the_scale_of_a_start_is_known_to_ten_standard_deviations(entries, allowed, sign):
+def test_the_scale_of_a_start_is_known_to_ten_standard_deviations(
+    entries, allowed, sign
+):
     size = torch.tensor(1.0, dtype=torch.float64)
-    clocks._is_scale(1.0, size * (1 + 0.99 * sign * allowed), entries)
+    kou_setting._is_scale(1.0, size * (1 + 0.99 * sign * allowed), entries)
     with pytest.raises(ValueError, match="^scale: .*root mean square"):
-        clocks._is_scale(1.0, size * (1 + 1.01 * sign * allowed), entries)
+        kou_setting._is_scale(1.0, size * (1 + 1.01 * sign * allowed), entries)
     with pytest.raises(ValueError, match="^scale: "):
-        clocks._is_scale(1.0, size * math.nan, entries)
+        kou_setting._is_scale(1.0, size * math.nan, entries)
 
 
 @pytest.mark.parametrize("record", [[-3, 2, 5], [0, 2, 9], [-3, 2, 9]])
 def test_the_error_of_a_record_names_its_first_and_its_last_step(record):
     data = ib.data.orthogonal(2)
     net = ib.TwoLayer.init(data, 1, 1, LEAKY, 1.0, seed=0)
-    seen = rf"^record: expected steps between 0 and 5, got \[{record[0]}, {record[-1]}\]$"
+    seen = (
+        rf"^record: expected steps between 0 and 5, got \[{record[0]}, {record[-1]}\]$"
+    )
     with pytest.raises(ValueError, match=seen):
         ib.gradient_descent(net, data, 1.0, 5, record=record)
 
@@ -75,7 +87,9 @@ def test_the_error_of_a_record_names_its_first_and_its_last_step(record):
 def test_a_limit_names_the_last_time_of_its_clock():
     clock = torch.tensor([1.0, 10.0, 50.0, 200.0, 300.0], dtype=torch.float64)
     finding, _ = limit(clock, 1 / clock, "the error", "s", law=1.0)
-    assert f"the error is {1 / 300:.2e} at s = 300, falling like s^-1.000" in finding.why
+    assert (
+        f"the error is {1 / 300:.2e} at s = 300, falling like s^-1.000" in finding.why
+    )
     assert finding.worst == "s = 300" and finding.constants["s"] == 300
     finding, _ = limit(clock, 0 * clock, "the error", "s", law=1.0)
     assert "at s = 300, zero to rounding" in finding.why
@@ -86,7 +100,9 @@ def test_rows_of_each_sign_of_a_batch_whose_members_have_their_own_second_layer(
     weights = torch.arange(24.0).reshape(4, 6).expand(*batch, 4, 6)
     a = torch.tensor([0.5, -0.5, 0.5, -0.5]).expand(*batch, 4)
     v, u = neurons(ib.TwoLayer(weights.clone(), a.clone(), LEAKY))
-    assert v.equal(weights[..., [0, 2], :].to(v)) and u.equal(weights[..., [1, 3], :].to(u))
+    assert v.equal(weights[..., [0, 2], :].to(v)) and u.equal(
+        weights[..., [1, 3], :].to(u)
+    )
 
 
 def test_a_rate_is_fitted_over_the_last_decade_to_errors_above_zero():
@@ -104,9 +120,12 @@ def test_a_rate_is_fitted_over_the_last_decade_to_errors_above_zero():
 
 @pytest.mark.parametrize("batch_size", [1, 3, None])
 def test_steps_taken_in_leaps_are_those_taken_one_at_a_time(monkeypatch, batch_size):
-    data = ib.data.correlated(6, d=30, p=0.01, signs="oppose", norms=[1, 2, 1, 1, 1.5, 1])
+    data = ib.data.correlated(
+        6, d=30, p=0.01, signs="oppose", norms=[1, 2, 1, 1, 1.5, 1]
+    )
     net = ib.TwoLayer.init(data, 40, 40, LEAKY, 1e-3, seed=0)
-    leap, taken = Stepper.leap, []
+    leap = Stepper.leap
+    taken = []
 
     def counted(self, count):
         taken.append(leap(self, count))
@@ -124,4 +143,6 @@ def test_steps_taken_in_leaps_are_those_taken_one_at_a_time(monkeypatch, batch_s
     steps = rule(record=range(3001))
     assert not taken
     assert float((leaps.final.weights - net.weights).norm()) > 1
-    torch.testing.assert_close(leaps.final.weights, steps.final.weights, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(
+        leaps.final.weights, steps.final.weights, rtol=1e-9, atol=1e-12
+    )

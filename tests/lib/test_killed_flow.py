@@ -1,4 +1,6 @@
-"""Flow across kinks and its limits: where a run stops, and what contradicts every network."""
+"""Flow across kinks and its limits: where a run stops, and what contradicts every
+network.
+"""
 
 import math
 from types import SimpleNamespace
@@ -8,8 +10,9 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias import flow_limits, flow_rough, flow_watch, losses
-from implicit_bias.problem import Problem
+from implicit_bias import losses
+from implicit_bias.training import flow_across, flow_limits, flow_rough, flow_watch
+from implicit_bias.training.problem import Problem
 
 PHI = ib.leaky_relu(0.1)
 
@@ -36,7 +39,7 @@ def test_a_run_across_kinks_ends_where_its_time_is_up(looks):
     net, data = too_small()
     problem = Problem.of(net, data, "logistic", "cpu", dtype=torch.float64)
     start = np.zeros(tuple(problem.span.state_shape))
-    member = flow_rough._Member(problem, 0)
+    member = flow_across.Member(problem, 0)
     seen = flow_rough.pass_through(member, start, 0.0, [0.71, 0.72], 1e-3, Timer(looks))
     assert seen.late and not seen.stalled and not seen.whole and seen.reached == 0
     assert (seen.states[0] == seen.states[1]).all()
@@ -44,7 +47,9 @@ def test_a_run_across_kinks_ends_where_its_time_is_up(looks):
 
 
 def test_a_run_across_kinks_that_settles_is_recorded_once_more(monkeypatch):
-    monkeypatch.setattr("implicit_bias.flow.crossings_allowed", lambda problem: 0)
+    monkeypatch.setattr(
+        "implicit_bias.training.flow.crossings_allowed", lambda problem: 0
+    )
     monkeypatch.setattr(flow_rough, "SETTLED_WAY", 0.5)
     net, data = too_small()
     run = ib.gradient_flow(net, data, 9.0, record=[0.38, 6.0, 7.0, 8.0, 9.0])
@@ -55,12 +60,16 @@ def test_a_run_across_kinks_that_settles_is_recorded_once_more(monkeypatch):
 
 
 @pytest.mark.parametrize("at_zero, priced", [(0.0, True), (1.0, False)])
-def test_a_zero_row_costs_the_loss_at_zero_only_where_the_activation_is_zero_there(at_zero, priced):
+def test_a_zero_row_costs_the_loss_at_zero_only_where_the_activation_is_zero_there(
+    at_zero, priced
+):
     activation = SimpleNamespace(degree=None, value=lambda z: z + at_zero)
     activation.to = lambda device: activation
     problem = SimpleNamespace(activation=activation, loss=losses.LOGISTIC)
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    found = flow_limits._contradicted(problem, x, torch.tensor([1.0, 1.0, -1.0]).double())
+    found = flow_limits._contradicted(
+        problem, x, torch.tensor([1.0, 1.0, -1.0]).double()
+    )
     assert (found is not None) is priced
     if priced:
         assert found[0] == pytest.approx(math.log(3 / math.log(2)))
@@ -87,7 +96,9 @@ def test_a_batch_of_data_sets_goes_as_far_as_its_freest(order):
 
 
 @pytest.mark.parametrize("agreement, quarters", [(math.inf, 1), (0.0, 2)])
-def test_steps_are_quartered_until_two_runs_agree_and_no_further(monkeypatch, agreement, quarters):
+def test_steps_are_quartered_until_two_runs_agree_and_no_further(
+    monkeypatch, agreement, quarters
+):
     monkeypatch.setattr(flow_rough, "AGREEMENT", agreement)
     data = ib.data.gaussian(8, 4, seed=0)
     net = ib.TwoLayer.init(data, 2, 2, PHI, 0.1, seed=0)
@@ -120,7 +131,9 @@ def test_the_line_of_a_long_run_is_wiped_at_its_end(monkeypatch):
 
     class Line:
         def __init__(self, **settings):
-            self.settings, self.said, self.closed = settings, [], False
+            self.settings = settings
+            self.said = []
+            self.closed = False
             lines.append(self)
 
         def set_description_str(self, text):
@@ -142,9 +155,12 @@ def test_the_line_of_a_long_run_is_wiped_at_its_end(monkeypatch):
 
 
 def test_a_long_run_speaks_after_three_seconds_and_twice_a_second(monkeypatch):
-    now, said = [0.0], []
+    now = [0.0]
+    said = []
     monkeypatch.setattr(flow_watch.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(flow_watch.Watch, "say", lambda self, clock: said.append(now[0]))
+    monkeypatch.setattr(
+        flow_watch.Watch, "say", lambda self, clock: said.append(now[0])
+    )
     watch = flow_watch.Watch(10.0, None)
     for quarter in range(20):
         now[0] = quarter / 4

@@ -1,4 +1,6 @@
-"""The claims found here (S-2, S-3, S-4, S-9): each number of a finding, and each word that tells it."""
+"""The claims found here (S-2, S-3, S-4, S-9): each number of a finding, and each word
+that tells it.
+"""
 
 import math
 from dataclasses import FrozenInstanceError
@@ -7,8 +9,10 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias._format import format_error
-from implicit_bias.claims import found_leaky, found_relu, instances, pl_tools
+from implicit_bias.theorems.frei2023 import instances, proxy_pl, proxy_pl_attack
+from implicit_bias.theorems.here import s03_rank_gap
+from implicit_bias.theorems.here import s09_settle_or_flicker as found_relu
+from implicit_bias.values.wording import format_error
 
 LEAKY = ib.leaky_relu(0.5)
 f64 = torch.float64
@@ -20,7 +24,7 @@ def relu_run(kind="oppose", steps=60):
     return ib.gradient_descent(net, data, 0.5, steps, record=range(steps + 1))
 
 
-# -- S-2 and S-3 -----------------------------------------------------------------------------------
+# -- S-2 and S-3 --------
 
 
 def test_s2_names_the_time_that_it_was_read_at():
@@ -34,56 +38,67 @@ def test_s2_names_the_time_that_it_was_read_at():
 @pytest.mark.parametrize("rank", [1, 3, 6])
 def test_whole_rows_have_the_inner_products_of_the_whole_space(rank):
     stream = torch.Generator().manual_seed(rank)
-    inside, outside = torch.randn(6, 4, generator=stream), torch.randn(6, rank, generator=stream)
+    inside = torch.randn(6, 4, generator=stream)
+    outside = torch.randn(6, rank, generator=stream)
     frozen = outside.double() @ outside.double().mT
     net = ib.TwoLayer(inside.double(), [1.0] * 3 + [-1.0] * 3, LEAKY, frozen)
-    rows = found_leaky._whole_rows(net)
+    rows = s03_rank_gap._whole_rows(net)
     torch.testing.assert_close(rows @ rows.mT, net.weight_gram())
 
 
-# -- S-4 -------------------------------------------------------------------------------------------
+# -- S-4 --------
 
 
 @pytest.mark.parametrize("norms", [[1, 2, 3, 1, 4], [0.1, 0.2, 0.3, 0.1, 0.4]])
 def test_s4_tells_how_close_construction_and_adversary_come(norms):
     data = ib.data.orthogonal(5, norms=norms)
     verdict = ib.claims["S-4"].check(data, 0.3, 2, 3)
-    built, found = verdict.constants["construction"], verdict.constants["adversary"]
+    built = verdict.constants["construction"]
+    found = verdict.constants["adversary"]
     assert (
-        f"construction comes within {format_error(abs(built - 1))} of the constant" in verdict.why
+        f"construction comes within {format_error(abs(built - 1))} of the constant"
+        in verdict.why
     )
     assert (
-        f"adversary comes within {format_error(found - 1)} from {pl_tools.ATTACK_STARTS} starts"
-        in verdict.why
+        f"adversary comes within {format_error(found - 1)} from "
+        f"{proxy_pl_attack.ATTACK_STARTS} starts" in verdict.why
     )
 
 
 def test_s4_below_its_constant_is_refuted_with_slack_zero():
     data = ib.data.orthogonal(5, norms=[1, 2, 3, 1, 4])
-    wrong = 2 * float(pl_tools.best_constant(data, 0.3))
+    wrong = 2 * float(proxy_pl.best_constant(data, 0.3))
     verdict = ib.claims["S-4"].check(data, 0.3, constant=wrong)
-    assert verdict.slack == 0 and "a network reaches 0.5000 times the constant" in verdict.why
+    assert (
+        verdict.slack == 0
+        and "a network reaches 0.5000 times the constant" in verdict.why
+    )
 
 
 def test_s4_takes_four_neurons_of_each_sign():
     data = ib.data.orthogonal(3, norms=[1, 2, 3])
-    default, given = (ib.claims["S-4"].check(data, 0.3, *width) for width in ((), (4, 4)))
+    default, given = (
+        ib.claims["S-4"].check(data, 0.3, *width) for width in ((), (4, 4))
+    )
     assert default.constants == given.constants
     assert default.constants != ib.claims["S-4"].check(data, 0.3, 3, 4).constants
 
 
-# -- S-9 -------------------------------------------------------------------------------------------
+# -- S-9 --------
 
 
 @pytest.mark.parametrize("kind, sign", [("agree", 1), ("oppose", -1), ("equal", -1)])
 def test_the_common_sign_of_the_correlations(kind, sign):
     seen, hypothesis = found_relu.coherence(relu_run(kind, steps=1))
     assert seen == sign
-    assert float(hypothesis.slack) > 0 if kind != "equal" else float(hypothesis.slack) == 0
+    assert (
+        float(hypothesis.slack) > 0 if kind != "equal" else float(hypothesis.slack) == 0
+    )
 
 
 @pytest.mark.parametrize(
-    "most, words", [(0, "than 0 times"), (1, "than once"), (2, "than 2 times"), (5, "than 5 times")]
+    "most, words",
+    [(0, "than 0 times"), (1, "than once"), (2, "than 2 times"), (5, "than 5 times")],
 )
 def test_one_switch_a_pair_settles_and_two_do_not(monkeypatch, most, words):
     run = relu_run("agree")
@@ -123,11 +138,14 @@ def test_own_class_pairs_that_switch_refute_and_others_are_counted(
     )
 
 
-# -- S-7 -------------------------------------------------------------------------------------------
+# -- S-7 --------
 
 
 def test_s7_is_shown_on_lengths_that_all_differ_and_from_a_small_start():
-    for make, last in ((ib.claims["S-7"].instance, 1), (ib.claims["S-7"].counter, 0.02)):
+    for make, last in (
+        (ib.claims["S-7"].instance, 1),
+        (ib.claims["S-7"].counter, 0.02),
+    ):
         run, flow = make()
         assert len(set(run.data.norms.tolist())) == run.data.n == 20
         assert float(run.data.R_max / run.data.R_min) == pytest.approx(3, abs=1e-3)
@@ -135,17 +153,21 @@ def test_s7_is_shown_on_lengths_that_all_differ_and_from_a_small_start():
         assert float(run.initial.frobenius() / flow.final.frobenius()) < 1e-3 * last
 
 
-# -- the ledger ------------------------------------------------------------------------------------
+# -- the ledger --------
 
 
 def test_claims_and_rows_of_the_ledger_are_what_they_were_made():
     row = ib.ledger(["F-D.1"])[0]
-    for thing, field in ((row, "verdict"), (row, "slack"), (ib.claims["F-D.1"], "statement")):
+    for thing, field in (
+        (row, "verdict"),
+        (row, "slack"),
+        (ib.claims["F-D.1"], "statement"),
+    ):
         with pytest.raises(FrozenInstanceError):
             setattr(thing, field, "other")
 
 
-# -- the instances of controls ---------------------------------------------------------------------
+# -- the instances of controls --------
 
 
 def test_the_instances_are_what_they_say():

@@ -1,21 +1,24 @@
-"""Theorem 3.2 of Frei et al. item by item, and KKT points in general: what each claim rests on."""
+"""Theorem 3.2 of Frei et al. item by item, and KKT points in general: what each claim
+rests on.
+"""
 
 import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import instances, optimum
-from implicit_bias.claims.at_point import AtPoint
-from implicit_bias.claims.common import neurons
-from implicit_bias.claims.kkt_items import (
+from implicit_bias.theorems.frei2023 import instances
+from implicit_bias.theorems.frei2023 import theorem_3_2_optimum as optimum
+from implicit_bias.theorems.frei2023.at_point import AtPoint
+from implicit_bias.theorems.frei2023.theorem_3_2_boundary import linear_boundary
+from implicit_bias.theorems.frei2023.theorem_3_2_items import (
     convex_optimum,
-    global_optimum,
-    linear_boundary,
     margin_factor,
     multipliers,
     support_vectors,
     two_rows,
 )
+from implicit_bias.theorems.frei2023.theorem_3_2_optimum import global_optimum
+from implicit_bias.theorems.setting import neurons
 
 ORDER = (
     support_vectors,
@@ -42,8 +45,12 @@ def test_a_batch_of_data_sets_is_judged_by_its_worst_member(finding, order):
     lengths = ([1.0, 1.2, 1.5, 1.1, 1.3], [3.0, 2.2, 2.5, 2.1, 2.3])
     sets = [ib.data.correlated(5, p=0.004, norms=lengths[k]) for k in order]
     nets = [ib.kkt_point(data, 3, 5, 0.4).net for data in sets]
-    both = ib.Dataset(torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]))
-    net = ib.TwoLayer(torch.stack([n.weights for n in nets]), nets[0].a, nets[0].activation)
+    both = ib.Dataset(
+        torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])
+    )
+    net = ib.TwoLayer(
+        torch.stack([n.weights for n in nets]), nets[0].a, nets[0].activation
+    )
     together = finding(AtPoint.of(net, both))
     apart = [finding(AtPoint.of(net, data)) for net, data in zip(nets, sets)]
     if finding is multipliers:
@@ -55,27 +62,41 @@ def test_a_batch_of_data_sets_is_judged_by_its_worst_member(finding, order):
 
 
 def test_the_room_of_a_batch_of_data_sets_is_that_of_its_members():
-    sets = [ib.data.correlated(5, p=0.1, norms=[1, 2, 1, 1, size]) for size in (1, 2, 3)]
+    sets = [
+        ib.data.correlated(5, p=0.1, norms=[1, 2, 1, 1, size]) for size in (1, 2, 3)
+    ]
     sets[1] = ib.Dataset(sets[1].x, sets[1].y.flip(0))
-    both = ib.Dataset(torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets]))
-    lam = torch.rand(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    members = torch.stack([optimum.room(data, row, 0.4) for data, row in zip(sets, lam)])
+    both = ib.Dataset(
+        torch.stack([d.x for d in sets]), torch.stack([d.y for d in sets])
+    )
+    lam = torch.rand(
+        3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
+    members = torch.stack(
+        [optimum.room(data, row, 0.4) for data, row in zip(sets, lam)]
+    )
     torch.testing.assert_close(optimum.room(both, lam, 0.4), members)
 
 
 @pytest.mark.parametrize("name, power", [("weights", 1), ("a", -1), ("x", -1)])
-def test_multipliers_of_a_network_that_fits_not_all_samples_are_those_of_its_weights(name, power):
+def test_multipliers_of_a_network_that_fits_not_all_samples_are_those_of_its_weights(
+    name, power
+):
     """``W ≈ Σ λ_i y_i ∇f_i``: they grow with W, and fall as a or the samples grow."""
     data = ib.data.gaussian(4, 6, seed=0, space="full")
     net = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=1)
     assert float(ib.measures.margins(net, data).min()) < 0
     lam = ib.kkt_residual(net, data).lam
-    weights, a, x = net.weights, net.a, data.x
+    weights = net.weights
+    a = net.a
+    x = data.x
     weights, a, x = (
         64 * part if key == name else part
         for key, part in (("weights", weights), ("a", a), ("x", x))
     )
-    moved = ib.kkt_residual(ib.TwoLayer(weights, a, net.activation), ib.Dataset(x, data.y)).lam
+    moved = ib.kkt_residual(
+        ib.TwoLayer(weights, a, net.activation), ib.Dataset(x, data.y)
+    ).lam
     assert float(lam.max()) > 0
     torch.testing.assert_close(moved, 64.0**power * lam)
 

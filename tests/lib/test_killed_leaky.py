@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import patterns
-from implicit_bias.claims.long_runs import long_run
+from implicit_bias.theorems.kou2023 import lemma_5_6
+from implicit_bias.theorems.kou2023.long_runs import long_run
 
 LEAKY = ib.leaky_relu(0.5)
 
@@ -16,7 +16,9 @@ LEAKY = ib.leaky_relu(0.5)
 def trained(steps=300):
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 4, 4, LEAKY, 0.03, output="1/m", seed=1)
-    return ib.gradient_descent(net, data, 0.5, steps, record=ib.dynamics.log_spaced(steps, 40))
+    return ib.gradient_descent(
+        net, data, 0.5, steps, record=ib.dynamics.log_spaced(steps, 40)
+    )
 
 
 def pieces(verdict, name):
@@ -79,4 +81,4 @@ def test_whether_a_start_is_in_order_takes_no_step_to_see(sign, step):
     data = ib.data.orthogonal(4)
     a = torch.tensor([0.5, 0.5, -0.5, -0.5], dtype=torch.float64)
     net = ib.TwoLayer(sign * torch.sign(a)[:, None] * data.y * 0.1, a, LEAKY)
-    assert float(patterns.freezing_step(net, data, 0.5, 0)) == step
+    assert float(lemma_5_6.freezing_step(net, data, 0.5, 0)) == step

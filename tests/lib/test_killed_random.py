@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias import spectra
-from implicit_bias.claims import near, pl_tools
-from implicit_bias.claims.orthogonal_runs import chance
-from implicit_bias.claims.orthogonal_tools import class_law
+from implicit_bias.data import spectra
+from implicit_bias.theorems.frei2023 import lemma_3_3 as near
+from implicit_bias.theorems.frei2023 import proxy_pl_attack
+from implicit_bias.theorems.kou2023.orthogonal_law import class_law
+from implicit_bias.theorems.kou2023.orthogonal_runs import chance
 
 
 def test_one_sample_has_no_pair_to_lean():
@@ -32,7 +33,7 @@ def test_half_of_the_neurons_is_shown_at_270_where_265_are_needed():
     assert math.ceil(50 * math.log(2 * 10 / 0.1)) == 265
 
 
-# -- orthogonal data -------------------------------------------------------------------------------
+# -- orthogonal data --------
 
 
 @pytest.mark.parametrize("positive", [0, 6])
@@ -59,14 +60,19 @@ def test_the_bracket_of_the_whole_rank_is_from_16_ninths_to_nine():
     assert seen["target W"] == pytest.approx((16 / 9 + 9) / 2)
 
 
-# -- the proxy-PL search ---------------------------------------------------------------------------
+# -- the proxy-PL search --------
 
 
-@pytest.mark.parametrize("activation", [ib.leaky_relu(0.3), ib.smoothed_leaky_relu(0.3)])
+@pytest.mark.parametrize(
+    "activation", [ib.leaky_relu(0.3), ib.smoothed_leaky_relu(0.3)]
+)
 def test_the_searched_ratio_is_the_true_one_once_its_steps_are_sharp(activation):
     data = ib.data.gaussian(4, 6, seed=0, space="full")
     net = ib.TwoLayer.init(data, 2, 3, activation, 0.5, seed=[0, 1, 2])
-    x, y = data.x.double(), data.y.double()
+    x = data.x.double()
+    y = data.y.double()
     loss = ib.losses.get("logistic")
-    searched = pl_tools._smooth_ratio(net.weights, x, y, net.a, activation, loss, 1e-9)
+    searched = proxy_pl_attack._smooth_ratio(
+        net.weights, x, y, net.a, activation, loss, 1e-9
+    )
     torch.testing.assert_close(searched, ib.measures.proxy_pl_ratio(net, data).square())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import relu_loss, relu_patterns, relu_tools
+from implicit_bias.theorems.kou2023 import lemma_5_8, relu_limit, theorem_4_3
 
 
 def descend(data, m=6, step_size=0.5, steps=200, scale=0.01, record=None):
@@ -26,9 +26,11 @@ def test_the_scaled_loss_is_that_of_the_last_record():
 
 def test_an_exponent_that_is_not_positive_promises_no_power():
     data = ib.data.correlated(4, p=0.3, signs="oppose")
-    exponent, part = relu_loss.loss_exponent(data)
+    exponent, part = theorem_4_3.loss_exponent(data)
     assert float(part) > 1 and float(exponent) < 0
-    verdict = ib.claims["K-4.3.b"].check(descend(data, record=[0, 20, 50, 100, 150, 200]))
+    verdict = ib.claims["K-4.3.b"].check(
+        descend(data, record=[0, 20, 50, 100, 150, 200])
+    )
     assert verdict.constants["rate"] > 0
     assert math.isnan(verdict.slack) and verdict.conclusion == "undecided"
 
@@ -43,8 +45,8 @@ def test_persistence_without_a_record_of_the_start_is_that_with_one():
     data = ib.data.correlated(4, p=0.1, signs="oppose")
     with_start = descend(data, steps=60, record=[0, 10, 20, 60])
     without = descend(data, steps=60, record=[10, 20, 60])
-    at, between = relu_patterns.push_ratios(with_start)
-    at_too, between_too = relu_patterns.push_ratios(without)
+    at, between = lemma_5_8.push_ratios(with_start)
+    at_too, between_too = lemma_5_8.push_ratios(without)
     torch.testing.assert_close(at_too, at[1:])
     torch.testing.assert_close(between_too, between)
 
@@ -56,5 +58,5 @@ def test_the_limit_is_sought_for_one_network_on_one_data_set(rejects):
     both = ib.TwoLayer(torch.stack([one.weights, one.weights]), one.a, one.activation)
     for net, sets in ((one, twice), (both, data), (both, twice)):
         with rejects("net", "one network and one data set"):
-            relu_tools.limit_of_late_net(net, sets)
-    assert relu_tools.limit_of_late_net(one, data)[0].m == 4
+            relu_limit.limit_of_late_net(net, sets)
+    assert relu_limit.limit_of_late_net(one, data)[0].m == 4

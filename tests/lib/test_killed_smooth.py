@@ -6,10 +6,13 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import found, loss_ratio_search, loss_ratio_tools, low_rank_tools
-from implicit_bias.claims.loss_ratio_long import long_descent
-from implicit_bias.problem import Problem
-from implicit_bias.stepper import Stepper
+from implicit_bias.theorems.frei2023 import hunts as loss_ratio_search
+from implicit_bias.theorems.frei2023 import rank_bounds as low_rank_tools
+from implicit_bias.theorems.frei2023 import smooth_setting
+from implicit_bias.theorems.here import s05_formulas
+from implicit_bias.training.long_descent import long_descent
+from implicit_bias.training.problem import Problem
+from implicit_bias.training.stepper import Stepper
 
 SMOOTH = ib.smoothed_leaky_relu(0.4)
 
@@ -17,10 +20,14 @@ SMOOTH = ib.smoothed_leaky_relu(0.4)
 @pytest.mark.parametrize("gamma", [0.2, 0.6])
 def test_the_smoothness_of_a_kinked_activation_is_that_of_its_smoothed_version(gamma):
     smooth = ib.smoothed_leaky_relu(gamma)
-    assert loss_ratio_tools.smoothness(ib.leaky_relu(gamma)) == pytest.approx((1 - gamma) / 4)
+    assert smooth_setting.smoothness(ib.leaky_relu(gamma)) == pytest.approx(
+        (1 - gamma) / 4
+    )
     z = torch.linspace(-5, 5, 10_001, dtype=torch.float64)
     steepest = (smooth.derivative(z).diff() / z.diff()).max()
-    assert float(loss_ratio_tools.smoothness(smooth)) == pytest.approx(float(steepest), rel=1e-4)
+    assert float(smooth_setting.smoothness(smooth)) == pytest.approx(
+        float(steepest), rel=1e-4
+    )
 
 
 def test_a_long_descent_may_take_no_step_but_not_fewer(rejects):
@@ -35,13 +42,19 @@ def test_a_long_descent_may_take_no_step_but_not_fewer(rejects):
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_gradients_of_a_batch_are_judged_by_its_worst_member(order):
     data = ib.data.correlated(5, p=0.02, norms=[1, 2, 1, 1, 3])
-    nets = [ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=k) for k in order]
-    both = ib.TwoLayer(torch.stack([n.weights for n in nets]), nets[0].a, nets[0].activation)
+    nets = [
+        ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=k) for k in order
+    ]
+    both = ib.TwoLayer(
+        torch.stack([n.weights for n in nets]), nets[0].a, nets[0].activation
+    )
     check = ib.claims["F-E.7"].check
     apart = [check(net, data, search=False) for net in nets]
     together = check(both, data, search=False)
     for name in ("E.5", "E.6"):
-        assert together.constants[name] == pytest.approx(min(v.constants[name] for v in apart))
+        assert together.constants[name] == pytest.approx(
+            min(v.constants[name] for v in apart)
+        )
 
 
 def test_gradients_are_sought_in_the_span_of_samples_in_few_dimensions():
@@ -74,11 +87,15 @@ def test_dependent_samples_bound_no_rank(seed):
     assert float(low_rank_tools.moved_rank_bound(data, 0.5)) == float("inf")
 
 
-@pytest.mark.parametrize("moved, kept", [(0.0, True), (-0.9, True), (-1.1, False), (5.0, True)])
+@pytest.mark.parametrize(
+    "moved, kept", [(0.0, True), (-0.9, True), (-1.1, False), (5.0, True)]
+)
 def test_signs_are_kept_where_no_preactivation_can_pass_zero(moved, kept):
     data = ib.data.orthogonal(3, d=9, space="full")
     net = ib.TwoLayer(data.x.new_ones(2, 9), [1.0, -1.0], ib.leaky_relu(0.5))
-    stepper = Stepper(Problem.of(net, data, "logistic", "cpu", dtype=torch.float64), 0.1, None)
+    stepper = Stepper(
+        Problem.of(net, data, "logistic", "cpu", dtype=torch.float64), 0.1, None
+    )
     z = torch.ones(2, 3, dtype=torch.float64)
     change = torch.zeros(2, 3, dtype=torch.float64)
     change[1, 2] = moved
@@ -90,21 +107,25 @@ def test_a_loss_of_ones_own_moves_weights_as_its_twin_here_does():
     twin = replace(ib.losses.LOGISTIC, name="own")
     data = ib.data.correlated(4, p=0.1, signs="oppose")
     net = ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=0)
-    own, here = (ib.gradient_descent(net, data, 0.5, 30, loss) for loss in (twin, "logistic"))
+    own, here = (
+        ib.gradient_descent(net, data, 0.5, 30, loss) for loss in (twin, "logistic")
+    )
     torch.testing.assert_close(own.final.weights, here.final.weights)
 
 
 @pytest.mark.parametrize(
-    "c, root", [((0.0, 2.0, -1.0), 0.5), ((1e-16, 2.0, -1.0), 0.5), ((1.0, -1.0, 0.16), 0.2)]
+    "c, root",
+    [((0.0, 2.0, -1.0), 0.5), ((1e-16, 2.0, -1.0), 0.5), ((1.0, -1.0, 0.16), 0.2)],
 )
 def test_the_smallest_root_of_a_line_or_a_parabola(c, root):
-    assert found._smallest_root(*c, 1.0) == pytest.approx(root)
+    assert s05_formulas._smallest_root(*c, 1.0) == pytest.approx(root)
 
 
 def test_the_gradient_is_measured_against_a_loss_of_at_most_one():
     data = ib.data.orthogonal(3)
     nets = [ib.TwoLayer.init(data, 2, 2, SMOOTH, 5.0, seed=seed) for seed in range(2)]
-    expected, losses = [], []
+    expected = []
+    losses = []
     for net in nets:
         q = ib.measures.margins(net, data)
         losses.append(float(torch.nn.functional.softplus(-q).mean()))
@@ -120,22 +141,26 @@ def test_the_error_of_the_linear_part_is_told_in_units_of_its_bound():
     verdict = ib.claims["F-E.2"].check(*nets, data, search=False)
     share = 1 / verdict.constants["given"]
     assert 0 < share < 0.99
-    assert f"the error is {share:.3f} times its bound at the networks given" in verdict.why
+    assert (
+        f"the error is {share:.3f} times its bound at the networks given" in verdict.why
+    )
 
 
 @pytest.mark.parametrize(
-    "activation, leaks", [(SMOOTH, True), (ib.leaky_relu(1.0), True), (ib.relu(), False)]
+    "activation, leaks",
+    [(SMOOTH, True), (ib.leaky_relu(1.0), True), (ib.relu(), False)],
 )
 def test_the_setting_asks_for_a_leak(activation, leaks):
     data = ib.data.orthogonal(3)
     net = ib.TwoLayer.init(data, 2, 2, activation, 1.0, seed=0)
-    assert bool(loss_ratio_tools.smooth_leaky_setting(net)[0].holds) is leaks
+    assert bool(smooth_setting.smooth_leaky_setting(net)[0].holds) is leaks
 
 
 def test_gradients_of_a_batch_of_leaks_are_judged_each_by_its_own():
     data = ib.data.correlated(5, p=0.02, norms=[1, 2, 1, 1, 3])
     weights = ib.TwoLayer.init(data, 2, 2, ib.leaky_relu(0.5), 1.0, seed=[0, 1]).weights
-    a, leaks = [0.5, 0.5, -0.5, -0.5], [0.3, 0.6]
+    a = [0.5, 0.5, -0.5, -0.5]
+    leaks = [0.3, 0.6]
     check = ib.claims["F-E.7"].check
     slopes = ib.leaky_relu(torch.tensor(leaks, dtype=torch.float64))
     together = check(ib.TwoLayer(weights, a, slopes), data, search=False).constants

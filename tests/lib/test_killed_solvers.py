@@ -1,11 +1,14 @@
-"""The convex problem under every margin: when an answer is taken, and when it is refused."""
+"""The convex problem under every margin: when an answer is taken, and when it is
+refused.
+"""
 
 import math
 
 import numpy as np
 import pytest
+import scipy.optimize
 
-from implicit_bias import least_distance as solver
+from implicit_bias.margin import least_distance as solver
 
 
 @pytest.mark.parametrize(
@@ -20,7 +23,9 @@ from implicit_bias import least_distance as solver
     ],
 )
 def test_how_far_an_answer_misses_optimality(x, miss):
-    """``min ‖x - (1, -1)‖`` over ``x ≥ 0`` is at (1, 0); columns of other lengths change nothing."""
+    """``min ‖x - (1, -1)‖`` over ``x ≥ 0`` is at (1, 0); columns of other lengths
+    change nothing.
+    """
     b = np.array([1.0, -1.0])
     for lengths in ([1.0, 1.0], [4.0, 0.5]):
         A = np.diag(lengths)
@@ -29,7 +34,8 @@ def test_how_far_an_answer_misses_optimality(x, miss):
 
 
 def test_the_slower_solver_is_asked_only_after_the_faster_one_has_failed(monkeypatch):
-    A, b = np.array([[2.0, 1.0], [1.0, 3.0], [0.5, 1.0]]), np.array([1.0, 2.0, 3.0])
+    A = np.array([[2.0, 1.0], [1.0, 3.0], [0.5, 1.0]])
+    b = np.array([1.0, 2.0, 3.0])
     expected = solver.nonnegative_least_squares(A, b)
     asked = []
 
@@ -37,11 +43,17 @@ def test_the_slower_solver_is_asked_only_after_the_faster_one_has_failed(monkeyp
         asked.append(settings["method"])
         return slow_one(*args, **settings)
 
-    slow_one = solver.lsq_linear
-    monkeypatch.setattr(solver, "lsq_linear", slow)
-    assert np.array_equal(solver.nonnegative_least_squares(A, b), expected) and not asked
-    monkeypatch.setattr(solver, "nnls", lambda *args, **settings: (np.zeros(2), 0.0))
-    np.testing.assert_allclose(solver.nonnegative_least_squares(A, b), expected, atol=1e-9)
+    slow_one = scipy.optimize.lsq_linear
+    monkeypatch.setattr("scipy.optimize.lsq_linear", slow)
+    assert (
+        np.array_equal(solver.nonnegative_least_squares(A, b), expected) and not asked
+    )
+    monkeypatch.setattr(
+        "scipy.optimize.nnls", lambda *args, **settings: (np.zeros(2), 0.0)
+    )
+    np.testing.assert_allclose(
+        solver.nonnegative_least_squares(A, b), expected, atol=1e-9
+    )
     assert asked == ["bvls"]
 
 

@@ -6,16 +6,21 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import side_by_side, whole_layer
-from implicit_bias.claims.common import yes_or_no
-from implicit_bias.claims.long_runs import long_run
-from implicit_bias.claims.verdict import Finding, decide, worst_of
+from implicit_bias.theorems import side_by_side
+from implicit_bias.theorems.here import s06_whole_layer as whole_layer
+from implicit_bias.theorems.kou2023.long_runs import long_run
+from implicit_bias.theorems.setting import yes_or_no
+from implicit_bias.theorems.verdict import Finding, decide, worst_of
 
 
-@pytest.mark.parametrize("slack, word", [(2.0, "holds"), (0.5, "fails"), (math.nan, "is open")])
+@pytest.mark.parametrize(
+    "slack, word", [(2.0, "holds"), (0.5, "fails"), (math.nan, "is open")]
+)
 def test_a_broken_hypothesis_is_named_with_what_became_of_the_conclusion(slack, word):
     broken = yes_or_no("sky", "the sky is green", False)
-    verdict = decide("X", Finding(slack, "it was seen."), (yes_or_no("earth", "", True), broken))
+    verdict = decide(
+        "X", Finding(slack, "it was seen."), (yes_or_no("earth", "", True), broken)
+    )
     assert verdict.verdict == "vacuous"
     said = f"sky fails (the sky is green; slack 0). The conclusion {word}: it was seen."
     assert verdict.why == said
@@ -23,7 +28,11 @@ def test_a_broken_hypothesis_is_named_with_what_became_of_the_conclusion(slack, 
 
 @pytest.mark.parametrize(
     "values, place",
-    [(2.0, ""), ([3.0, 1.0, 2.0], "run 1"), ([[3.0, 2.0], [1.0, 5.0], [2.0, 2.0]], "run (1, 0)")],
+    [
+        (2.0, ""),
+        ([3.0, 1.0, 2.0], "run 1"),
+        ([[3.0, 2.0], [1.0, 5.0], [2.0, 2.0]], "run (1, 0)"),
+    ],
 )
 def test_the_worst_is_named_by_its_place(values, place):
     values = torch.tensor(values)
@@ -47,7 +56,11 @@ def whole_run(activation, data=None):
 
 @pytest.mark.parametrize(
     "activation, right",
-    [(ib.leaky_relu(0.5), True), (ib.relu(), False), (ib.smoothed_leaky_relu(0.5), False)],
+    [
+        (ib.leaky_relu(0.5), True),
+        (ib.relu(), False),
+        (ib.smoothed_leaky_relu(0.5), False),
+    ],
 )
 def test_the_whole_leaky_net_is_a_leaky_net(activation, right):
     hypotheses = whole_layer._symmetric(long_run(whole_run(activation)))

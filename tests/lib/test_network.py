@@ -16,10 +16,14 @@ def test_activations_are_those_of_a_plain_loop(z, gamma):
     point = torch.tensor([[z]], dtype=torch.float64)
     for act in (ib.leaky_relu(gamma), ib.smoothed_leaky_relu(gamma), ib.relu()):
         slope = float(act.gamma)
-        assert float(act.value(point)) == pytest.approx(literal.phi(z, act.name, slope), rel=1e-13, abs=1e-15)
+        assert float(act.value(point)) == pytest.approx(
+            literal.phi(z, act.name, slope), rel=1e-13, abs=1e-15
+        )
         if act.smooth and z < -700:
             continue
-        assert float(act.derivative(point)) == pytest.approx(literal.phi_slope(z, act.name, slope), rel=1e-13)
+        assert float(act.derivative(point)) == pytest.approx(
+            literal.phi_slope(z, act.name, slope), rel=1e-13
+        )
 
 
 @given(z=st.floats(-50, 50), gamma=SLOPES)
@@ -36,13 +40,21 @@ def test_slopes_and_curvature_stay_in_their_bounds(z, gamma):
 def test_kinks_have_slope_one_and_every_activation_vanishes_at_zero(activation):
     zero = torch.zeros(1, 1, dtype=torch.float64)
     assert activation.value(zero) == 0
-    assert activation.derivative(zero).item() == pytest.approx(0.6 if activation.smooth else 1)
-    assert activation.homogeneous != activation.smooth and (activation.H is None) != activation.smooth
+    assert activation.derivative(zero).item() == pytest.approx(
+        0.6 if activation.smooth else 1
+    )
+    assert (
+        activation.homogeneous != activation.smooth
+        and (activation.H is None) != activation.smooth
+    )
 
 
 def test_activations_are_finite_at_ten_thousand(activation):
     z = torch.tensor([-1e4, 1e4], dtype=torch.float64)
-    assert torch.isfinite(activation.value(z)).all() and torch.isfinite(activation.derivative(z)).all()
+    assert (
+        torch.isfinite(activation.value(z)).all()
+        and torch.isfinite(activation.derivative(z)).all()
+    )
 
 
 def test_slopes_outside_the_unit_interval_are_refused(rejects):
@@ -62,7 +74,10 @@ def test_output_is_the_sum_over_neurons(activation):
     gamma = float(activation.gamma)
     for i, x in enumerate(data.x.tolist()):
         z = [sum(w * c for w, c in zip(row, x)) for row in net.weights.tolist()]
-        total = sum(a * literal.phi(zj, activation.name, gamma) for a, zj in zip(net.a.tolist(), z))
+        total = sum(
+            a * literal.phi(zj, activation.name, gamma)
+            for a, zj in zip(net.a.tolist(), z)
+        )
         assert net(data.x)[i].item() == pytest.approx(total, rel=1e-12)
 
 
@@ -80,7 +95,9 @@ def test_homogeneous_networks_scale(factor, seed):
 def test_second_layers_are_those_of_the_two_papers():
     data = ib.data.gaussian(3, 5)
     ours = ib.TwoLayer.init(data, 3, 5, ib.relu(), 1.0)
-    assert ours.a.tolist() == pytest.approx([1 / math.sqrt(8)] * 3 + [-1 / math.sqrt(8)] * 5)
+    assert ours.a.tolist() == pytest.approx(
+        [1 / math.sqrt(8)] * 3 + [-1 / math.sqrt(8)] * 5
+    )
     assert (ours.m, ours.m_pos, ours.m_neg, ours.kappa) == (8, 3, 5, 0.6)
     kou = ib.TwoLayer.init(data, 4, 4, ib.relu(), 1.0, output="1/m")
     assert kou.a.tolist() == [0.25] * 4 + [-0.25] * 4
@@ -89,18 +106,25 @@ def test_second_layers_are_those_of_the_two_papers():
 def test_same_seed_same_draw_times_the_scale():
     for data in (ib.data.gaussian(3, 6), ib.data.gaussian(3, 6, space="span")):
         one = ib.TwoLayer.init(data, 2, 2, ib.relu(), 1.0, seed=4)
-        batch = ib.TwoLayer.init(data, 2, 2, ib.relu(), torch.tensor([0.0, 1.0, 2.0]), seed=[3, 4])
+        batch = ib.TwoLayer.init(
+            data, 2, 2, ib.relu(), torch.tensor([0.0, 1.0, 2.0]), seed=[3, 4]
+        )
         assert batch.weights.shape[:-1] == (2, 3, 4)
         for k, scale in enumerate((0.0, 1.0, 2.0)):
             torch.testing.assert_close(batch.weights[1, k], scale * one.weights)
-            torch.testing.assert_close(batch.weight_gram()[1, k], scale**2 * one.weight_gram())
+            torch.testing.assert_close(
+                batch.weight_gram()[1, k], scale**2 * one.weight_gram()
+            )
         assert not batch.weights[0, 1].equal(batch.weights[1, 1])
 
 
 def test_entries_have_the_standard_deviation_asked_for():
     data = ib.data.gaussian(3, 400)
     weights = ib.TwoLayer.init(data, 100, 100, ib.relu(), 0.02, seed=1).weights
-    assert weights.std().item() == pytest.approx(0.02, rel=0.02) and abs(weights.mean()) < 5e-4
+    assert (
+        weights.std().item() == pytest.approx(0.02, rel=0.02)
+        and abs(weights.mean()) < 5e-4
+    )
 
 
 @pytest.mark.parametrize("m, d", [(3, 8), (8, 3)])
@@ -112,7 +136,8 @@ def test_norms_are_those_of_the_weights(m, d):
 
 
 def test_frozen_part_counts_in_norms_only():
-    weights, rest = torch.randn(4, 3, dtype=torch.float64), torch.randn(4, 9, dtype=torch.float64)
+    weights = torch.randn(4, 3, dtype=torch.float64)
+    rest = torch.randn(4, 9, dtype=torch.float64)
     net = ib.TwoLayer(weights, [1.0, 1, -1, -1], ib.relu(), rest @ rest.T)
     whole = torch.cat([weights, rest], dim=1)
     assert net.frobenius().item() == pytest.approx(whole.norm().item())
@@ -122,7 +147,8 @@ def test_frozen_part_counts_in_norms_only():
 
 
 def test_bad_input_is_named(rejects):
-    data, w = ib.data.gaussian(3, 5), torch.ones(2, 5)
+    data = ib.data.gaussian(3, 5)
+    w = torch.ones(2, 5)
     with rejects("weights", r"\(\.\.\., m, d\)"):
         ib.TwoLayer(torch.ones(5), [1.0], ib.relu())
     with rejects("weights", "finite", "nan", r"\(0, 1\)"):

@@ -1,4 +1,6 @@
-"""Item 4 by duality: the bound on every network against brute force, and what is said where it decides nothing."""
+"""Item 4 by duality: the bound on every network against brute force, and what is said
+where it decides nothing.
+"""
 
 import itertools
 import math
@@ -7,8 +9,9 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import instances, optimum
-from implicit_bias.claims.at_point import AtPoint
+from implicit_bias.theorems.frei2023 import instances
+from implicit_bias.theorems.frei2023 import theorem_3_2_optimum as optimum
+from implicit_bias.theorems.frei2023.at_point import AtPoint
 
 
 def at(net, data):
@@ -17,7 +20,10 @@ def at(net, data):
 
 def random_case(seed, n=5, d=6, gamma=0.4):
     stream = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, d, generator=stream, dtype=torch.float64) + 2 * torch.eye(n, d).double()
+    x = (
+        torch.randn(n, d, generator=stream, dtype=torch.float64)
+        + 2 * torch.eye(n, d).double()
+    )
     y = torch.where(torch.rand(n, generator=stream) < 0.5, 1.0, -1.0)
     lam = torch.rand(n, generator=stream, dtype=torch.float64)
     return ib.Dataset(x, y), lam, gamma
@@ -43,7 +49,9 @@ def literal_room(data, lam, gamma):
 @pytest.mark.parametrize("seed", range(6))
 def test_room_is_the_least_over_all_patterns(seed):
     data, lam, gamma = random_case(seed)
-    torch.testing.assert_close(optimum.room(data, lam, gamma), literal_room(data, lam, gamma))
+    torch.testing.assert_close(
+        optimum.room(data, lam, gamma), literal_room(data, lam, gamma)
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -52,24 +60,36 @@ def test_dual_value_is_the_formula(seed):
     net = ib.TwoLayer.init(data, 2, 3, ib.leaky_relu(gamma), 1.0, seed=0)
     value = float(lam.sum())
     for slopes, count in zip(ib.margin.class_slopes(data, gamma), (2, 3)):
-        row = sum(float(lam[i] * data.y[i] * slopes[i]) * data.x[i] for i in range(data.n))
+        row = sum(
+            float(lam[i] * data.y[i] * slopes[i]) * data.x[i] for i in range(data.n)
+        )
         value -= count / 5 * float(row @ row) / 2
     assert float(optimum.dual_value(net, data, lam)) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_direction_passes_the_neuron(seed):
-    """``h(u) ≤ ‖v‖`` at random directions and at its own, where room is positive: the heart of the bound."""
+    """``h(u) ≤ ‖v‖`` at random directions and at its own, where room is positive: the
+    heart of the bound.
+    """
     data = ib.data.correlated(6, p=0.02, signs="random", seed=seed)
     point = ib.kkt_point(data, 3, 2, 0.5)
     assert float(optimum.room(data, point.lam, 0.5).min()) > 0
     stream = torch.Generator().manual_seed(seed)
     u = torch.randn(20_000, data.d, generator=stream, dtype=torch.float64)
-    u = torch.cat([u, point.v + 0.1 * u[:5000] * point.v.norm(), point.u + 0.1 * u[:5000] * point.v.norm()])
+    u = torch.cat(
+        [
+            u,
+            point.v + 0.1 * u[:5000] * point.v.norm(),
+            point.u + 0.1 * u[:5000] * point.v.norm(),
+        ]
+    )
     u = u / u.norm(dim=-1, keepdim=True)
     z = u @ data.x.mT
     h = (point.lam * data.y * torch.where(z >= 0, z, 0.5 * z)).sum(-1) / 5**0.5
-    assert float(h.max()) <= float(point.v.norm()) and float((-h).max()) <= float(point.u.norm())
+    assert float(h.max()) <= float(point.v.norm()) and float((-h).max()) <= float(
+        point.u.norm()
+    )
 
 
 def test_the_dual_value_is_below_every_feasible_network():
@@ -89,7 +109,11 @@ def test_the_dual_value_is_below_every_feasible_network():
 def test_it_is_proved_at_once_for_many_samples(n):
     data = ib.data.gaussian(n, 10**9, seed=0)
     finding = optimum.global_optimum(at(ib.kkt_point(data, 4, 4, 0.5).net, data))
-    assert finding.true and "by duality" in finding.why and "rival" not in finding.constants
+    assert (
+        finding.true
+        and "by duality" in finding.why
+        and "rival" not in finding.constants
+    )
 
 
 @pytest.mark.parametrize("factor, true", [(0.9, True), (1.1, False)])
@@ -98,7 +122,9 @@ def test_the_gap_from_both_sides(factor, true):
     point = ib.kkt_point(data, 2, 2, 0.5)
     near = at(point.net, data)
     # The norm is too large by that much, and the multipliers stay.
-    stretched = AtPoint(near.net.scaled((1 + factor * optimum.GAP) ** 0.5), near.data, near.residual)
+    stretched = AtPoint(
+        near.net.scaled((1 + factor * optimum.GAP) ** 0.5), near.data, near.residual
+    )
     finding = optimum.global_optimum(stretched)
     assert finding.true is true
     assert finding.constants["gap"] == pytest.approx(factor * optimum.GAP, rel=1e-6)
@@ -112,17 +138,30 @@ def test_a_better_network_refutes_and_none_leaves_it_open():
     # All samples lean away: nothing is proved, and nothing better is found.
     data = ib.data.correlated(4, p=0.25, signs="oppose", positive=4)
     finding = optimum.global_optimum(at(ib.kkt_point(data, 2, 2, 0.5).net, data))
-    assert math.isnan(finding.slack) and "decides nothing" in finding.why and finding.constants["tried"] > 1
+    assert (
+        math.isnan(finding.slack)
+        and "decides nothing" in finding.why
+        and finding.constants["tried"] > 1
+    )
 
 
 def test_the_convex_solution_is_a_rival_where_it_fits():
     data = ib.data.orthogonal(3)
     point = ib.kkt_point(data, 2, 3, 0.5)
     random = ib.TwoLayer.init(data, 2, 3, ib.leaky_relu(0.5), 1.0, seed=0)
-    assert float(optimum._convex_rival(random, data)) == pytest.approx(float(point.net.frobenius()))
+    assert float(optimum._convex_rival(random, data)) == pytest.approx(
+        float(point.net.frobenius())
+    )
     clash = ib.Dataset(torch.eye(2).double()[[0, 0]], [1, -1])
     assert float(optimum._convex_rival(random, clash)) == math.inf
-    assert float(optimum._convex_rival(ib.TwoLayer(random.weights, random.a, ib.relu()), data)) == math.inf
+    assert (
+        float(
+            optimum._convex_rival(
+                ib.TwoLayer(random.weights, random.a, ib.relu()), data
+            )
+        )
+        == math.inf
+    )
 
 
 def test_a_batch_is_judged_by_its_worst_member():
@@ -130,7 +169,11 @@ def test_a_batch_is_judged_by_its_worst_member():
     point = ib.kkt_point(data, 2, 2, 0.5).net
     for order in ((0, 1), (1, 0)):
         both = torch.stack([point.weights, point.weights + 0.01])[list(order)]
-        finding = optimum.global_optimum(at(ib.TwoLayer(both, point.a, point.activation), data))
+        finding = optimum.global_optimum(
+            at(ib.TwoLayer(both, point.a, point.activation), data)
+        )
         assert math.isnan(finding.slack) and "one network at a time" in finding.why
-    same = ib.TwoLayer(torch.stack([point.weights, 2 * point.weights]), point.a, point.activation)
+    same = ib.TwoLayer(
+        torch.stack([point.weights, 2 * point.weights]), point.a, point.activation
+    )
     assert optimum.global_optimum(at(same, data)).true

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims.guard import genuine
-from implicit_bias.rules import Rule
-from implicit_bias.stepper import Stepper
-from implicit_bias.trajectory import DESCENT, FLOW
+from implicit_bias.theorems.genuine import genuine
+from implicit_bias.training.rules import Rule
+from implicit_bias.training.stepper import Stepper
+from implicit_bias.training.trajectory import DESCENT, FLOW
 
 SHAPES = {"n<d": (6, 25), "n>2d": (15, 4)}
 STEPS = 40
@@ -143,7 +143,9 @@ class Normalised(Rule):
         return gradient / gradient.norm(dim=(-2, -1), keepdim=True), memory
 
 
-@pytest.mark.parametrize("rule", [ib.Momentum(BETA), Normalised()], ids=lambda rule: rule.name)
+@pytest.mark.parametrize(
+    "rule", [ib.Momentum(BETA), Normalised()], ids=lambda rule: rule.name
+)
 @pytest.mark.parametrize("batch_size", [2, 5])
 def test_rules_that_keep_to_the_span_know_no_dimension(rule, batch_size, activation):
     pairs = span_and_full((5, 40), activation)
@@ -164,7 +166,7 @@ def test_momentum_runs_where_the_full_space_does_not_fit():
     close(slow.final.weights, ib.gradient_descent(net, data, 1e-10, 50).final.weights)
 
 
-# -- rules of one's own -----------------------------------------------------------------------
+# -- rules of one's own --------
 
 
 class Twin(Rule):
@@ -179,14 +181,18 @@ class Twin(Rule):
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("linear, in_span", [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize(
+    "linear, in_span", [(True, True), (False, True), (False, False)]
+)
 def test_descent_is_the_same_in_all_coordinates(shape, linear, in_span, activation):
     net, data = pair(shape, activation)
     own = ib.gradient_descent(net, data, 0.3, STEPS, rule=Twin(in_span, linear))
     here = ib.gradient_descent(net, data, 0.3, STEPS)
     assert own.rule == "Twin" and here.rule == DESCENT
     close(own.final.weights, here.final.weights)
-    assert own._states[0].shape[-1] == (data.n if linear and shape[0] < shape[1] else data.d)
+    assert own._states[0].shape[-1] == (
+        data.n if linear and shape[0] < shape[1] else data.d
+    )
 
 
 class Adam(Rule):
@@ -207,7 +213,9 @@ class Adam(Rule):
 def test_a_rule_of_ones_own_remembers(shape):
     net, data = pair(shape)
     run = ib.gradient_descent(net, data, 0.01, STEPS, rule=Adam())
-    twin = optimised(net, data, lambda weights: torch.optim.Adam(weights, lr=0.01), whole(STEPS))
+    twin = optimised(
+        net, data, lambda weights: torch.optim.Adam(weights, lr=0.01), whole(STEPS)
+    )
     close(run.final.weights, twin[-1], 1e-7)
     assert run.rule == "Adam"
 
@@ -253,7 +261,7 @@ def test_gradient_descent_alone_leaps(monkeypatch):
     assert steps == [5]
 
 
-# -- how runs end, and what claims say of them ------------------------------------------------
+# -- how runs end, and what claims say of them --------
 
 
 class Away(Rule):
@@ -264,7 +272,9 @@ class Away(Rule):
         return -factor * gradient, factor
 
 
-@pytest.mark.parametrize("steps, status", [(0, "finished"), (1, "diverged"), (400, "non-finite")])
+@pytest.mark.parametrize(
+    "steps, status", [(0, "finished"), (1, "diverged"), (400, "non-finite")]
+)
 def test_runs_of_any_rule_end_as_runs_of_descent_do(steps, status):
     net, data = pair((6, 25))
     run = ib.gradient_descent(net, data, 0.05, steps, "exponential", rule=Away())
@@ -276,7 +286,9 @@ def test_claims_on_descent_take_no_other_rule(rejects):
     net = ib.TwoLayer.init(data, 4, 4, ib.leaky_relu(0.5), 0.01, output="1/m")
     run = ib.gradient_descent(net, data, 0.3, 200, rule=ib.Momentum(BETA))
     for check in (genuine, ib.claims["K-5.6"].check):
-        with rejects("run", "a run of gradient descent", "one of heavy-ball momentum 0.9"):
+        with rejects(
+            "run", "a run of gradient descent", "one of heavy-ball momentum 0.9"
+        ):
             check(run)
     dressed = replace(run, rule=DESCENT)
     with rejects("run", "records that gradient descent gives"):
@@ -284,10 +296,12 @@ def test_claims_on_descent_take_no_other_rule(rejects):
     assert genuine(ib.gradient_descent(net, data, 0.3, 200, rule=ib.GradientDescent()))
 
 
-# -- errors -----------------------------------------------------------------------------------
+# -- errors --------
 
 
-@pytest.mark.parametrize("beta", [1.0, -0.1, 2, math.nan, math.inf, None, "0.9", True, [0.5, 0.6]])
+@pytest.mark.parametrize(
+    "beta", [1.0, -0.1, 2, math.nan, math.inf, None, "0.9", True, [0.5, 0.6]]
+)
 def test_momentum_is_from_zero_up_to_one(beta, rejects):
     with rejects("beta"):
         ib.Momentum(beta)
@@ -296,7 +310,9 @@ def test_momentum_is_from_zero_up_to_one(beta, rejects):
 @pytest.mark.parametrize("rule", [ib.SignDescent(), Adam()], ids=lambda rule: rule.name)
 def test_rules_that_leave_the_span_need_full_coordinates(rule, rejects):
     (net, full), (held, data) = span_and_full((5, 40), ib.relu())
-    with rejects("data", f"full coordinates for {rule.name}", 'space="full"', "5 .*of 40"):
+    with rejects(
+        "data", f"full coordinates for {rule.name}", 'space="full"', "5 .*of 40"
+    ):
         ib.gradient_descent(held, data, 0.1, 3, rule=rule)
     with rejects("data", f"full coordinates for {rule.name}"):
         ib.sgd(held, data, 0.1, 3, 2, rule=rule)

@@ -8,11 +8,18 @@ import pytest
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import draws, loss_ratio, low_rank, low_rank_instances, pl_tools
-from implicit_bias.claims import gradient_conditions as conditions
-from implicit_bias.claims import loss_ratio_search as search
-from implicit_bias.claims import loss_ratio_tools as tools
-from implicit_bias.claims.loss_ratio_instances import run_uneven
+from implicit_bias.theorems import draws
+from implicit_bias.theorems.frei2023 import (
+    e04_loss_ratio,
+    e10_invariant,
+    gradients,
+    one_step,
+    proxy_pl,
+    theorem_4_2,
+)
+from implicit_bias.theorems.frei2023 import hunts as search
+from implicit_bias.theorems.frei2023 import rank_instances as low_rank_instances
+from implicit_bias.theorems.frei2023.smooth_instances import run_uneven
 
 GAMMA = 0.4
 SMOOTH = ib.smoothed_leaky_relu(GAMMA)
@@ -35,7 +42,7 @@ def C_R(data, gamma=GAMMA):
     return 10 * float(data.R) ** 2 / gamma**2 + 10
 
 
-# -- E.1 ---------------------------------------------------------------------------------------------------------------
+# -- E.1 --------
 
 
 @pytest.mark.parametrize("told", [0.2, 0.17, 0.23])
@@ -44,13 +51,18 @@ def test_law_of_the_start_by_hand(told):
     net = ib.TwoLayer.init(data, 3, 2, SMOOTH, 0.2, seed=[4, 5])
     verdict = ib.claims["F-E.1"].check(net, data, told)
     W = net.weights.numpy()
-    t, entries = math.log(4 * 2 * 25 / 1e-9), 5 * 30
+    t = math.log(4 * 2 * 25 / 1e-9)
+    entries = 5 * 30
     share = (W**2).sum((1, 2)) / (told**2 * entries)
     room = 2 * math.sqrt(t / entries) + 2 * t / entries
-    assert slack_of(verdict, "size") == pytest.approx(((1 + room) / (1 + abs(share - 1))).min())
+    assert slack_of(verdict, "size") == pytest.approx(
+        ((1 + room) / (1 + abs(share - 1))).min()
+    )
     unit = W / np.linalg.norm(W, axis=-1, keepdims=True)
     leaning_ = abs(unit @ unit.transpose(0, 2, 1) - np.eye(5)).max((1, 2))
-    assert slack_of(verdict, "rows") == pytest.approx((math.sqrt(2 * t / 30) / leaning_).min())
+    assert slack_of(verdict, "rows") == pytest.approx(
+        (math.sqrt(2 * t / 30) / leaning_).min()
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,17 +74,19 @@ def test_draws_that_may_fail(count, delta, wanted):
     assert draws.excused(count, delta) == wanted
 
 
-# -- E.5 to E.7 --------------------------------------------------------------------------------------------------------
+# -- E.5 to E.7 --------
 
 
 def test_what_e8_asks_of_the_gradients():
     data = leaning()
     net = net_on(data)
-    c = float(tools.persistence(net, data).min())
+    c = float(gradients.persistence(net, data).min())
     verdict = ib.claims["F-E.5"].check(net, data)
     wanted = 25 * 4 / c + 25
     assert verdict.constants["C′ wanted"] == pytest.approx(wanted)
-    assert verdict.slack == pytest.approx(float(tools.orthogonality(net, data).min()) / wanted)
+    assert verdict.slack == pytest.approx(
+        float(gradients.orthogonality(net, data).min()) / wanted
+    )
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -83,10 +97,10 @@ def test_both_constants_of_e7_by_hand(power):
     norms = [1, 1.5**2, 1, 4]
     C = min(norms) / (4 * 0.01)
     assert verdict.constants["C"] == pytest.approx(C)
-    best = float(tools.orthogonality(net, data).min())
+    best = float(gradients.orthogonality(net, data).min())
     assert verdict.constants["E.5"] == pytest.approx(best / (C * GAMMA**power))
     assert verdict.constants["E.6"] == pytest.approx(
-        float(tools.persistence(net, data).min()) / GAMMA**2
+        float(gradients.persistence(net, data).min()) / GAMMA**2
     )
     for name, which, constant in (
         ("adversary E.5", "orthogonality", C * GAMMA**power),
@@ -100,15 +114,26 @@ def test_both_constants_of_e7_by_hand(power):
 
 
 def test_the_two_constants_of_e7_are_told_apart():
-    """Asleep on the first sample, awake on the second: Cγ is met, and Cγ² is loose by 1/γ."""
+    """Asleep on the first sample, awake on the second: Cγ is met, and Cγ² is loose by
+    1/γ.
+    """
     data = ib.data.from_gram(torch.tensor([[1.0, 0.05], [0.05, 1.0]]))
-    rows = torch.linalg.solve(data.x, torch.tensor([-60.0, 60.0], dtype=f64)).expand(4, -1)
+    rows = torch.linalg.solve(data.x, torch.tensor([-60.0, 60.0], dtype=f64)).expand(
+        4, -1
+    )
     net = ib.TwoLayer(rows, torch.tensor([0.5, 0.5, -0.5, -0.5]), SMOOTH)
     check = ib.claims["F-E.7"].check
     assert check(net, data, search=False, power=1).constants["E.5"] == pytest.approx(1)
-    assert check(net, data, search=False, power=2).constants["E.5"] == pytest.approx(1 / GAMMA)
-    searched = {power: check(net, data, power=power).constants["adversary E.5"] for power in (1, 2)}
-    assert searched[1] == pytest.approx(1, abs=0.02) and searched[2] == pytest.approx(2.5, abs=0.05)
+    assert check(net, data, search=False, power=2).constants["E.5"] == pytest.approx(
+        1 / GAMMA
+    )
+    searched = {
+        power: check(net, data, power=power).constants["adversary E.5"]
+        for power in (1, 2)
+    }
+    assert searched[1] == pytest.approx(1, abs=0.02) and searched[2] == pytest.approx(
+        2.5, abs=0.05
+    )
     with pytest.raises(ValueError, match="power: expected 2"):
         check(net, data, power=3)
 
@@ -117,7 +142,9 @@ def test_orthogonal_data_leave_only_persistence_to_the_adversary():
     data = ib.data.orthogonal(4)
     numbers = ib.claims["F-E.7"].check(net_on(data), data).constants
     assert (
-        "adversary E.6" in numbers and "adversary E.5" not in numbers and numbers["E.5"] == math.inf
+        "adversary E.6" in numbers
+        and "adversary E.5" not in numbers
+        and numbers["E.5"] == math.inf
     )
 
 
@@ -129,7 +156,7 @@ def test_e7_needs_a_constant_above_the_inverse_square_of_the_leak(factor, wide):
     assert (verdict.verdict == "holds") is wide
 
 
-# -- E.8, E.10 ---------------------------------------------------------------------------------------------------------
+# -- E.8, E.10 --------
 
 
 def short(data, step=1e-4, scale=0.3, activation=SMOOTH, steps=2):
@@ -143,10 +170,12 @@ def test_hypotheses_of_one_step_by_hand():
     seen = {"E.6": [], "E.5": [], "step": [], "wide step": [], "ρ": []}
     for k in range(3):
         net = run.net(k)
-        c = float(tools.persistence(net, data).min())
+        c = float(gradients.persistence(net, data).min())
         K = 10 * 4 / c + 10
         seen["E.6"].append(1.0)
-        seen["E.5"].append(float(tools.orthogonality(net, data).min()) / (25 * 4 / c + 25))
+        seen["E.5"].append(
+            float(gradients.orthogonality(net, data).min()) / (25 * 4 / c + 25)
+        )
         seen["step"].append(1 / (5 * 0.15 * 4 * 4 * K) / 1e-4)
         seen["wide step"].append(1 / (5 * 1.0 * 4 * 4 * K) / 1e-4)
         q = run.margins[k]
@@ -154,7 +183,7 @@ def test_hypotheses_of_one_step_by_hand():
     verdict = ib.claims["F-E.8"].check(run)
     for name in ("E.6", "E.5", "step"):
         assert slack_of(verdict, name) == pytest.approx(min(seen[name]), rel=1e-6)
-    parts, after, log_rho = loss_ratio.invariant_parts(
+    parts, after, log_rho = e10_invariant.invariant_parts(
         ib.measures.networks(run), data, torch.tensor(1e-4), None, None, "logistic", 1.0
     )
     assert log_rho.exp().tolist() == pytest.approx(seen["ρ"])
@@ -166,18 +195,25 @@ def test_hypotheses_of_one_step_by_hand():
 
 def test_the_statement_says_which_smoothness_it_uses():
     run = run_uneven()[0]
-    text = next(h.statement for h in ib.claims["F-E.10"].check(run).hypotheses if h.name == "step")
+    text = next(
+        h.statement
+        for h in ib.claims["F-E.10"].check(run).hypotheses
+        if h.name == "step"
+    )
     assert "5 max(1,H) R_max²" in text
-    text = next(h.statement for h in ib.claims["S-10"].positive().hypotheses if h.name == "step")
+    text = next(
+        h.statement for h in ib.claims["S-10"].positive().hypotheses if h.name == "step"
+    )
     assert "5 H R_max²" in text
-    net, data = run.initial, run.data
+    net = run.initial
+    data = run.data
     for H, name in (
         (1.0, "max(1,H)"),
         (0.99, "H"),
         (torch.tensor([0.5, 1.0]), "H"),
         (torch.tensor([2.0, 1.0]), "max(1,H)"),
     ):
-        parts = loss_ratio.invariant_parts(
+        parts = e10_invariant.invariant_parts(
             net, data, torch.tensor(1e-4), None, None, "logistic", H
         )[0]
         assert f"5 {name} R" in next(h.statement for h in parts if h.name == "step")
@@ -185,36 +221,41 @@ def test_the_statement_says_which_smoothness_it_uses():
 
 @pytest.mark.parametrize("factor, true", [(0.999, True), (1.001, False)])
 def test_e10_at_the_edge_of_its_step(factor, true):
-    data, late = run_uneven()[0].data, run_uneven()[0].net(30)
-    c = float(tools.persistence(late, data).min())
+    data = run_uneven()[0].data
+    late = run_uneven()[0].net(30)
+    c = float(gradients.persistence(late, data).min())
     step = factor / (5 * 1 * 2.25 * 2 * (10 * 2.25 / c + 10))
     run = ib.gradient_descent(late, data, step, 1, record=[0, 1])
-    assert slack_of(ib.claims["F-E.10"].check(run, c=c * (1 - 1e-9)), "step") == pytest.approx(
-        1 / factor, rel=1e-6
-    )
+    assert slack_of(
+        ib.claims["F-E.10"].check(run, c=c * (1 - 1e-9)), "step"
+    ) == pytest.approx(1 / factor, rel=1e-6)
     assert (ib.claims["F-E.10"].check(run, c=c * (1 - 1e-9)).verdict == "holds") is true
 
 
 def test_sharp_constant_is_twenty_six_tenths():
     data = leaning()
-    assert float(tools.sharp_constant(data, GAMMA)) == pytest.approx(2.6 * 4 / 0.16)
+    assert float(e04_loss_ratio.sharp_constant(data, GAMMA)) == pytest.approx(
+        2.6 * 4 / 0.16
+    )
     verdict = ib.claims["F-E.4"].check(run_uneven()[0])
     assert verdict.constants["sharp"] == pytest.approx(2.6 * 2.25 / 0.81)
     assert verdict.constants["C_R"] == pytest.approx(10 * 2.25 / 0.81 + 10)
-    assert verdict.slack == pytest.approx(verdict.constants["C_R"] / verdict.constants["ratio"])
+    assert verdict.slack == pytest.approx(
+        verdict.constants["C_R"] / verdict.constants["ratio"]
+    )
 
 
-# -- E.11 --------------------------------------------------------------------------------------------------------------
+# -- E.11 --------
 
 
 def test_numbers_of_e11_by_hand():
     data = leaning()
     net = net_on(data, 1e-6)
-    best = float(conditions.best_orthogonality(data))
+    best = float(gradients.best_orthogonality(data))
     assert best == pytest.approx(1 / (4 * 1e-4))
     verdict = ib.claims["F-E.11.c"].check(net, data, 1e-4)
     assert slack_of(verdict, "data") == pytest.approx(best / (8 / 0.16))
-    made = tools.one_step(net, data, 1e-4)
+    made = one_step.one_step(net, data, 1e-4)
     bound = 0.16 * 1e-4 * 1 / (32 * 4)
     assert verdict.slack == pytest.approx(float((made.q + made.dq).min()) / bound)
     assert verdict.constants["margin"] == pytest.approx(float((made.q + made.dq).min()))
@@ -239,11 +280,15 @@ def test_conditions_of_e11_b_by_hand():
     verdict = ib.claims["F-E.11.b"].check(run)
     ratio = max(float((1 + q.exp()).max() / (1 + q.exp()).min()) for q in run.margins)
     assert verdict.constants["C′_R"] == pytest.approx(ratio)
-    assert slack_of(verdict, "data") == pytest.approx(1 / (4 * 1e-3) / (2 / 0.16 * ratio))
-    assert slack_of(verdict, "step") == pytest.approx(0.16 / (2 * 0.15 * ratio * 4 * 4 * 4) / 1e-4)
+    assert slack_of(verdict, "data") == pytest.approx(
+        1 / (4 * 1e-3) / (2 / 0.16 * ratio)
+    )
+    assert slack_of(verdict, "step") == pytest.approx(
+        0.16 / (2 * 0.15 * ratio * 4 * 4 * 4) / 1e-4
+    )
 
 
-# -- E.12 to Theorem 4.2 -----------------------------------------------------------------------------------------------
+# -- E.12 to Theorem 4.2 --------
 
 
 def test_the_best_constant_of_e12():
@@ -252,8 +297,12 @@ def test_the_best_constant_of_e12():
     pulls = (1 / (1 + run.margins.exp())).mean(-1).numpy()
     total = np.cumsum(pulls)[:-1]
     grown = run.frobenius[1:].numpy() - float(run.frobenius[0])
-    assert verdict.constants["best"] == pytest.approx(max(grown * 2 / (2 * 1e-4 * total)))
-    bound = float(run.frobenius[0]) + math.sqrt(2 * C_R(run.data)) * 2 * 1e-4 / 2 * total
+    assert verdict.constants["best"] == pytest.approx(
+        max(grown * 2 / (2 * 1e-4 * total))
+    )
+    bound = (
+        float(run.frobenius[0]) + math.sqrt(2 * C_R(run.data)) * 2 * 1e-4 / 2 * total
+    )
     assert verdict.slack == pytest.approx((bound / run.frobenius[1:].numpy()).min())
 
 
@@ -261,7 +310,9 @@ def test_the_best_constant_of_e12():
 def test_the_power_of_the_loss_is_a_slope_over_the_last_decade(places):
     run = low_rank_instances.long()[0]
     steps = {3: [1, 20, 101, 400, 1000], 2: [1, 20, 99, 400, 1000]}[places]
-    run = ib.gradient_descent(run.initial, run.data, run.step_size, 1000, record=[0, *steps])
+    run = ib.gradient_descent(
+        run.initial, run.data, run.step_size, 1000, record=[0, *steps]
+    )
     log_loss = run.log_loss.clone()
     log_loss[3:] -= torch.tensor([0.1, 0.5, 0.7])  # not on a line
     check = ib.claims["F-4.2.1"].check.__wrapped__
@@ -280,14 +331,19 @@ def test_the_power_of_the_loss_is_a_slope_over_the_last_decade(places):
             run.initial.activation,
             run.initial.frozen_gram.expand(2, -1, -1),
         )
-        lot = ib.gradient_descent(pair, run.data, run.step_size, 1000, record=[0, *steps])
-        assert check(replace(lot, log_loss=both)).constants["power"] == pytest.approx(slope)
+        lot = ib.gradient_descent(
+            pair, run.data, run.step_size, 1000, record=[0, *steps]
+        )
+        assert check(replace(lot, log_loss=both)).constants["power"] == pytest.approx(
+            slope
+        )
 
 
 def test_the_smallest_constant_of_the_rate():
     run = low_rank_instances.long()[0]
     verdict = ib.claims["F-4.2.1"].check(run)
-    t, L = run.step[1:].double(), run.log_loss[1:].exp()
+    t = run.step[1:].double()
+    L = run.log_loss[1:].exp()
     wanted = (L**2 * float(run.data.R_min) ** 2 * run.step_size * t / 2).max()
     assert verdict.constants["C_1"] == pytest.approx(float(wanted))
 
@@ -307,7 +363,7 @@ def test_the_smallest_constant_of_the_rate():
 def test_growth_is_read_between_its_limits(power, end, true):
     loss = torch.logspace(-0.5, math.log10(end), 60, dtype=f64)
     way = (-torch.log(torch.expm1(loss))).clamp_min(1e-3) ** power
-    finding, unsettled = low_rank._follows_margin(way, loss)
+    finding, unsettled = theorem_4_2._follows_margin(way, loss)
     assert (finding.conclusion == "holds") is true and bool(unsettled) is not true
     assert finding.constants["power"] == pytest.approx(power)
     if true:
@@ -316,8 +372,10 @@ def test_growth_is_read_between_its_limits(power, end, true):
 
 @pytest.mark.parametrize("end, seen", [(0.101, False), (0.098, True)])
 def test_growth_is_looked_at_below_a_loss_of_a_tenth(end, seen):
-    loss = torch.cat([torch.linspace(0.69, 0.11, 20), torch.linspace(end, end - 0.005, 3)]).double()
-    finding, unsettled = low_rank._follows_margin(loss**-1, loss)
+    loss = torch.cat(
+        [torch.linspace(0.69, 0.11, 20), torch.linspace(end, end - 0.005, 3)]
+    ).double()
+    finding, unsettled = theorem_4_2._follows_margin(loss**-1, loss)
     assert ("power" in finding.constants) is seen and unsettled
     if not seen:
         assert "not become small" in unsettled
@@ -325,7 +383,7 @@ def test_growth_is_looked_at_below_a_loss_of_a_tenth(end, seen):
 
 def test_two_records_of_small_loss_are_too_few():
     loss = torch.tensor([0.5, 0.04, 0.03], dtype=f64)
-    finding, unsettled = low_rank._follows_margin(loss**-1, loss)
+    finding, unsettled = theorem_4_2._follows_margin(loss**-1, loss)
     assert finding.slack == 0 and "not become small" in unsettled
 
 
@@ -335,23 +393,29 @@ def test_growth_of_a_batch_is_that_of_its_worst_member(at):
     net = run.initial
     order = torch.tensor([1.0, 1e-3]).roll(at).double()
     pair = ib.TwoLayer(
-        net.weights.expand(2, -1, -1), net.a, net.activation, net.frozen_gram.expand(2, -1, -1)
+        net.weights.expand(2, -1, -1),
+        net.a,
+        net.activation,
+        net.frozen_gram.expand(2, -1, -1),
     )
     lot = ib.gradient_descent(pair, run.data, run.step_size * order, 300)
     shortest = lot.final.weights - lot.initial.weights
     verdict = ib.claims["F-4.2.2"].check(lot)
-    assert verdict.constants["shortest"] == pytest.approx(float(shortest.norm(dim=-1).min()))
+    assert verdict.constants["shortest"] == pytest.approx(
+        float(shortest.norm(dim=-1).min())
+    )
     assert verdict.constants["loss"] == pytest.approx(
         float(lot.log_loss[-1, 1 - at].exp()), rel=1e-12
     )
 
 
-# -- D.1, the network that meets the best constant ---------------------------------------------------------------------
+# -- D.1, the network that meets the best constant --------
 
 
 def test_numbers_of_d1_by_hand():
     data = ib.data.correlated(4, p=0.05, signs="random", norms=[1, 1.5, 1.2, 2], seed=3)
-    x, y = data.x.numpy(), data.y.numpy()
+    x = data.x.numpy()
+    y = data.y.numpy()
     mu = (y[:, None] * x).sum(0)
     along = min(label * float(row @ mu) for row, label in zip(x, y))
     verdict = ib.claims["F-D.1"].check(data, 0.5)
@@ -370,12 +434,15 @@ def test_numbers_of_d1_by_hand():
 def test_depth_of_the_extremal_network_by_hand(m_pos, m_neg, flip):
     data = ib.data.orthogonal(5, norms=[1, 2, 3, 1, 4])
     data = ib.Dataset(data.x, flip * data.y)
-    net = pl_tools.extremal_network(data, m_pos, m_neg, ib.leaky_relu(0.3), depth=60.0)
+    net = proxy_pl.extremal_network(data, m_pos, m_neg, ib.leaky_relu(0.3), depth=60.0)
     z = net.preactivations(data.x)
-    push, pull = z[:m_pos].sum(0), z[m_pos:].sum(0)
-    lift, sink = (push - pull) / 2, (push + pull) / 2
+    push = z[:m_pos].sum(0)
+    pull = z[m_pos:].sum(0)
+    lift = (push - pull) / 2
+    sink = (push + pull) / 2
     assert torch.allclose(
-        sink, torch.full_like(sink, -(60.0 * max(m_pos, m_neg) + float(lift.abs().max())))
+        sink,
+        torch.full_like(sink, -(60.0 * max(m_pos, m_neg) + float(lift.abs().max()))),
     )
     q = data.y * (net.a @ ib.leaky_relu(0.3).value(z))
     assert torch.allclose(2 * 0.3 * float(net.a.max()) * lift * data.y, q)
@@ -383,7 +450,7 @@ def test_depth_of_the_extremal_network_by_hand(m_pos, m_neg, flip):
 
 @pytest.mark.parametrize("share", [0.2, 0.7])
 def test_time_between_records_by_hand(share):
-    from implicit_bias.claims.frei_proxy_pl import passing_time
+    from implicit_bias.theorems.frei2023.theorem_3_4 import passing_time
 
     data = ib.data.orthogonal(3)
     run = ib.gradient_flow(
@@ -395,4 +462,6 @@ def test_time_between_records_by_hand(share):
         ([-math.inf, -math.inf, 7.0], 7 + math.log(share)),
     ):
         moved = replace(run, log_time=torch.tensor(times, dtype=f64))
-        assert float(passing_time(moved, high + share * (low - high))) == pytest.approx(wanted)
+        assert float(passing_time(moved, high + share * (low - high))) == pytest.approx(
+            wanted
+        )

@@ -1,4 +1,6 @@
-"""The claims on descent of smooth networks, on what is no instance of them, and on runs too short to tell."""
+"""The claims on descent of smooth networks, on what is no instance of them, and on runs
+too short to tell.
+"""
 
 import math
 from dataclasses import replace
@@ -9,8 +11,10 @@ import torch
 from changed import first
 
 import implicit_bias as ib
-from implicit_bias.claims import loss_ratio_instances, low_rank_instances, registry
-from implicit_bias.claims.loss_ratio_tools import slopes_fit
+from implicit_bias.theorems.claim import registry
+from implicit_bias.theorems.frei2023 import rank_instances as low_rank_instances
+from implicit_bias.theorems.frei2023 import smooth_instances as loss_ratio_instances
+from implicit_bias.theorems.frei2023.smooth_setting import slopes_fit
 
 STARTED = ["F-E.4", "F-E.12", "F-E.13", "F-4.2.1", "F-4.2.2", "F-4.2.3"]
 """Claims on a run from a start that meets A2."""
@@ -32,7 +36,8 @@ STATIC = [
     "F-E.14",
     "S-10",
 ]
-SMOOTH, LEAKY = ib.smoothed_leaky_relu(0.9), ib.leaky_relu(0.9)
+SMOOTH = ib.smoothed_leaky_relu(0.9)
+LEAKY = ib.leaky_relu(0.9)
 RELU = ib.Activation("smoothed_relu", 0.0, smooth=True)
 f64 = torch.float64
 
@@ -42,14 +47,20 @@ def start(data, activation=SMOOTH, m=2, seed=1):
     gamma = activation.gamma or 0.3
     sound = bool(data.R_min > 0)
     step = 0.9 * float(ib.hypotheses.A1(data, gamma, 1.0, 1.0).lhs) if sound else 1e-3
-    scale = 0.5 * float(ib.hypotheses.A2(data, gamma, 2 * m, step, 1.0).lhs) if sound else 1e-9
+    scale = (
+        0.5 * float(ib.hypotheses.A2(data, gamma, 2 * m, step, 1.0).lhs)
+        if sound
+        else 1e-9
+    )
     return ib.TwoLayer.init(data, m, m, activation, scale, seed=seed), step
 
 
 def trained(data=None, activation=SMOOTH, steps=20, loss="logistic", net=None):
     data = ib.data.orthogonal(4) if data is None else data
     own, step = start(data, activation)
-    return ib.gradient_descent(net or own, data, step, steps, loss, record=range(steps + 1))
+    return ib.gradient_descent(
+        net or own, data, step, steps, loss, record=range(steps + 1)
+    )
 
 
 @cache
@@ -62,13 +73,18 @@ def told(id, *arguments, **named):
     try:
         return ib.claims[id].check(*arguments, **named).verdict
     except (ValueError, TypeError) as error:
-        assert str(error).split(":")[0] in ("run", "net", "other", "data", "gamma", "c"), (
-            error
-        )
+        assert str(error).split(":")[0] in (
+            "run",
+            "net",
+            "other",
+            "data",
+            "gamma",
+            "c",
+        ), error
         return "refused"
 
 
-# -- controls ----------------------------------------------------------------------------------------------------------
+# -- controls --------
 
 
 @pytest.mark.parametrize("id", [*RUNS, *STATIC])
@@ -88,11 +104,16 @@ def test_positive_controls_are_tight_enough_to_fail():
     assert 2 < ratio < 1.5**2
     data = registry["F-E.12"].instance()[0].data
     constant = float(ib.hypotheses.loss_ratio_constant(data, 0.99))
-    assert 2 * constant < data.n and 1 <= float(ib.hypotheses.H_4_2(data, 0.99).slack) < 1.5
+    assert (
+        2 * constant < data.n
+        and 1 <= float(ib.hypotheses.H_4_2(data, 0.99).slack) < 1.5
+    )
 
 
 def test_the_twins_do_not_grow():
-    """One sample with both labels: the negative control of F-4.2.1, F-4.2.2, whose limits are false there."""
+    """One sample with both labels: the negative control of F-4.2.1, F-4.2.2, whose
+    limits are false there.
+    """
     run = low_rank_instances.both_labels()[0]
     assert float(run.log_loss.min()) >= math.log(math.log(2)) - 1e-12
     assert float((run.final.weights - run.initial.weights).norm()) < 1e-5
@@ -100,13 +121,15 @@ def test_the_twins_do_not_grow():
     assert bound < math.log(2)
 
 
-# -- runs too short ----------------------------------------------------------------------------------------------------
+# -- runs too short --------
 
 
 @pytest.mark.parametrize("id", RUNS)
 @pytest.mark.parametrize("record", [[0], [7]])
 def test_one_record_is_refused(id, record, rejects):
-    run = ib.gradient_descent(usual().initial, usual().data, usual().step_size, 7, record=record)
+    run = ib.gradient_descent(
+        usual().initial, usual().data, usual().step_size, 7, record=record
+    )
     with rejects("run"):
         ib.claims[id].check(run)
     unmoved = ib.gradient_descent(usual().initial, usual().data, 1e-3, 0)
@@ -124,14 +147,21 @@ def test_limits_are_open_on_short_runs(id, count):
 def test_the_bound_on_the_loss_must_come_below_the_start():
     whole = low_rank_instances.long()[0]
     log_bound = [
-        float(ib.claims["F-4.2.1"].check(first(whole, k)).slack * whole.log_loss[k - 1].exp())
+        float(
+            ib.claims["F-4.2.1"].check(first(whole, k)).slack
+            * whole.log_loss[k - 1].exp()
+        )
         for k in (2, len(whole))
     ]
     seen = {}
     for count in range(len(whole) - 8, len(whole) + 1):
         run = first(whole, count)
-        t, n, gain = int(run.step[-1]) + 1, 2, 0.81 * float(run.data.R_min) ** 2 * run.step_size
-        bound = 2 * math.sqrt(16 * math.log(2) * n * float(run.data.R) ** 2 / (gain * t))
+        t = int(run.step[-1]) + 1
+        n = 2
+        gain = 0.81 * float(run.data.R_min) ** 2 * run.step_size
+        bound = 2 * math.sqrt(
+            16 * math.log(2) * n * float(run.data.R) ** 2 / (gain * t)
+        )
         seen[bound < math.log(2)] = verdict = ib.claims["F-4.2.1"].check(run).verdict
         assert verdict == ("holds" if bound < math.log(2) else "undecided")
     assert set(seen) == {True, False} and log_bound[0] > log_bound[1]
@@ -142,10 +172,12 @@ def test_growth_is_never_refuted():
     assert ib.claims["F-4.2.2"].check(slow).verdict == "undecided"
 
 
-# -- runs that are something else --------------------------------------------------------------------------------------
+# -- runs that are something else --------
 
 TAMPERED = {
-    "labels rolled": lambda run: replace(run, data=replace(run.data, y=run.data.y.roll(1))),
+    "labels rolled": lambda run: replace(
+        run, data=replace(run.data, y=run.data.y.roll(1))
+    ),
     "margins reversed": lambda run: replace(run, margins=run.margins.flip(0)),
     "margins and losses reversed": lambda run: replace(
         run, margins=run.margins.flip(0), log_loss=run.log_loss.flip(0)
@@ -170,13 +202,17 @@ def test_a_run_that_is_not_what_it_says_is_refused(id, change, rejects):
 
 @pytest.mark.parametrize("id", RUNS)
 def test_other_rules_are_refused(id, rejects):
-    data, net = usual().data, usual().initial
-    for run in (ib.sgd(net, data, 1e-3, 30, 1, record=range(31)), ib.gradient_flow(net, data, 1.0)):
+    data = usual().data
+    net = usual().initial
+    for run in (
+        ib.sgd(net, data, 1e-3, 30, 1, record=range(31)),
+        ib.gradient_flow(net, data, 1.0),
+    ):
         with rejects("run", f"one of {run.rule}"):
             ib.claims[id].check(run)
 
 
-# -- outside the hypotheses --------------------------------------------------------------------------------------------
+# -- outside the hypotheses --------
 
 
 @cache
@@ -190,7 +226,9 @@ def outside():
         "a kink": trained(activation=LEAKY),
         "another second layer": trained(net=big),
         "a zero sample": trained(ib.Dataset(zero, [1, -1, 1, -1, 1])),
-        "zero samples alone": trained(ib.Dataset(torch.zeros(2, 4, dtype=f64), [1, -1])),
+        "zero samples alone": trained(
+            ib.Dataset(torch.zeros(2, 4, dtype=f64), [1, -1])
+        ),
     }
 
 
@@ -208,7 +246,9 @@ def test_what_is_outside_the_hypotheses_is_vacuous(id, case):
     assert verdict.verdict == "vacuous"
     broken = [h.name for h in verdict.hypotheses if not bool(h.holds.all())]
     # At record 0 not all samples are fitted, so that F-E.10 asks for more.
-    assert broken if not name else name in broken if id == "F-E.10" else broken == [name]
+    assert (
+        broken if not name else name in broken if id == "F-E.10" else broken == [name]
+    )
 
 
 @pytest.mark.parametrize("id", RUNS)
@@ -250,13 +290,15 @@ def test_each_of_the_three_hypotheses_is_looked_at(id, broken):
     data = ib.data.correlated(4, p=0.05) if broken == "H-4.2" else ib.data.orthogonal(4)
     net, step = start(data)
     net = net.scaled(3.0) if broken == "A2" else net
-    run = ib.gradient_descent(net, data, step * (1.2 if broken == "A1" else 1), 5, record=range(6))
+    run = ib.gradient_descent(
+        net, data, step * (1.2 if broken == "A1" else 1), 5, record=range(6)
+    )
     verdict = ib.claims[id].check(run)
     assert verdict.verdict == "vacuous"
     assert [h.name for h in verdict.hypotheses if not bool(h.holds.all())] == [broken]
 
 
-# -- one class, one sample ---------------------------------------------------------------------------------------------
+# -- one class, one sample --------
 
 
 @pytest.mark.parametrize("id", RUNS)
@@ -281,7 +323,7 @@ def test_one_sample_has_no_ratio(id):
         assert verdict.verdict == "vacuous" and "one sample" in verdict.why
 
 
-# -- bounds that nothing exceeds ---------------------------------------------------------------------------------------
+# -- bounds that nothing exceeds --------
 
 
 def test_a_constant_no_smaller_than_rows_or_columns_says_nothing():
@@ -315,7 +357,7 @@ def test_equal_numbers_have_equal_pulls():
     assert ib.claims["F-E.9"].check([3.0, 3.1]).verdict == "holds"
 
 
-# -- networks and data -------------------------------------------------------------------------------------------------
+# -- networks and data --------
 
 
 @pytest.mark.parametrize(
@@ -335,20 +377,28 @@ def test_a_zero_sample_is_no_sample_of_theirs(id, rows):
 def test_a_zero_sample_takes_no_part_in_smoothness(id):
     """``0 ≤ 0`` there: the other samples decide."""
     data = ib.data.orthogonal(4, d=5)
-    both = ib.Dataset(torch.cat([data.x, torch.zeros(1, 5, dtype=f64)]), [1, -1, 1, -1, 1])
-    nets = [ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=seed) for seed in (1, 2)]
-    slacks = [ib.claims[id].check(*nets, d, search=False).constants for d in (data, both)]
-    assert slacks[1].get("given", slacks[1].get("Lipschitz")) >= slacks[0].get("given", 0) * (
-        1 - 1e-12
+    both = ib.Dataset(
+        torch.cat([data.x, torch.zeros(1, 5, dtype=f64)]), [1, -1, 1, -1, 1]
     )
+    nets = [ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=seed) for seed in (1, 2)]
+    slacks = [
+        ib.claims[id].check(*nets, d, search=False).constants for d in (data, both)
+    ]
+    assert slacks[1].get("given", slacks[1].get("Lipschitz")) >= slacks[0].get(
+        "given", 0
+    ) * (1 - 1e-12)
     assert ib.claims[id].check(*nets, both, search=False).verdict == "holds"
 
 
 def test_equal_networks_say_nothing_of_the_error():
-    net, data = usual().initial, usual().data
+    net = usual().initial
+    data = usual().data
     verdict = ib.claims["F-E.2"].check(net, net, data, search=False)
     assert verdict.verdict == "vacuous" and "agree" in verdict.why
-    assert ib.claims["F-E.3"].check(net, net, data, search=False).constants["Lipschitz"] == math.inf
+    assert (
+        ib.claims["F-E.3"].check(net, net, data, search=False).constants["Lipschitz"]
+        == math.inf
+    )
 
 
 def test_single_precision_is_taken():
@@ -359,7 +409,11 @@ def test_single_precision_is_taken():
     assert told("S-10", net, data, 1e-4) == "vacuous"
     plain = ib.Dataset(data.x.float(), data.y)
     assert (
-        told("F-E.2", *(ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=s) for s in (1, 2)), plain)
+        told(
+            "F-E.2",
+            *(ib.TwoLayer.init(data, 2, 2, SMOOTH, 1.0, seed=s) for s in (1, 2)),
+            plain,
+        )
         == "holds"
     )
 
@@ -381,13 +435,15 @@ def test_single_steps_and_networks_take_any_weights(id):
     assert ib.claims[id].check(*given).verdict == "holds"
 
 
-# -- activations of users ----------------------------------------------------------------------------------------------
+# -- activations of users --------
 
 
 class Own(ib.Activation):
     """``low`` and ``high`` slope, joined over a width."""
 
-    low, high, bend = 0.5, 1.0, 1.0
+    low = 0.5
+    high = 1.0
+    bend = 1.0
 
     def value(self, z):
         soft = (torch.nn.functional.softplus(z * self.bend) - math.log(2)) / self.bend
@@ -414,7 +470,9 @@ def test_what_an_activation_promises_is_looked_at(change, names):
     phi = type("Changed", (Own,), change)("own", 0.5, smooth=True)
     data = ib.data.orthogonal(4)
     net = ib.TwoLayer.init(data, 2, 2, phi, 1e-9, seed=1)
-    verdict = ib.claims["F-E.11.b"].check(ib.gradient_descent(net, data, 1e-4, 3, record=range(4)))
+    verdict = ib.claims["F-E.11.b"].check(
+        ib.gradient_descent(net, data, 1e-4, 3, record=range(4))
+    )
     broken = [h.name for h in verdict.hypotheses if not bool(h.holds.all())]
     assert broken == names and (verdict.verdict == "holds") is (not names)
     assert slopes_fit(phi) is ("activation" not in names)

@@ -3,14 +3,22 @@ import scipy.stats
 import torch
 
 import implicit_bias as ib
-from implicit_bias.span import Span, gaussian_rows, generator, spectral_norm, wishart
+from implicit_bias.data.span import (
+    Span,
+    gaussian_rows,
+    generator,
+    spectral_norm,
+    wishart,
+)
 
 DRAWS = 1500
 
 
 def grams(draw):
     stream = generator(1)
-    return torch.stack([rows @ rows.mT for rows in (draw(stream) for _ in range(DRAWS))])
+    return torch.stack(
+        [rows @ rows.mT for rows in (draw(stream) for _ in range(DRAWS))]
+    )
 
 
 @pytest.mark.parametrize("n, d", [(3, 5), (4, 4), (5, 3), (1, 1), (2, 40)])
@@ -19,7 +27,10 @@ def test_span_rows_have_the_law_of_gaussian_gram_matrices(n, d):
     full = grams(lambda s: torch.randn(n, d, generator=s, dtype=torch.float64))
     for i in range(n):
         for k in range(i + 1):
-            assert scipy.stats.ks_2samp(ours[:, i, k], full[:, i, k]).pvalue > 1e-4, (i, k)
+            assert scipy.stats.ks_2samp(ours[:, i, k], full[:, i, k]).pvalue > 1e-4, (
+                i,
+                k,
+            )
     determinants = [torch.linalg.det(g + torch.eye(n)).log() for g in (ours, full)]
     assert scipy.stats.ks_2samp(*determinants).pvalue > 1e-4
 
@@ -32,8 +43,12 @@ def test_wishart_moments(m, degrees):
     error = 6 / DRAWS**0.5
     assert scaled.mean(0).abs().max() < 2 * error
     variance = torch.ones(m, m) + torch.eye(m)
-    assert ((scaled.var(0) - variance) / (8 + 60 / degrees) ** 0.5).abs().max() < 2 * error
-    assert torch.linalg.matrix_rank(draws[0] / degrees, hermitian=True) == min(m, degrees)
+    assert (
+        (scaled.var(0) - variance) / (8 + 60 / degrees) ** 0.5
+    ).abs().max() < 2 * error
+    assert torch.linalg.matrix_rank(draws[0] / degrees, hermitian=True) == min(
+        m, degrees
+    )
 
 
 def test_wishart_without_degrees_of_freedom_is_zero():
@@ -43,8 +58,12 @@ def test_wishart_without_degrees_of_freedom_is_zero():
 def test_generator_is_reproducible_and_leaves_the_global_stream_alone():
     before = torch.random.get_rng_state()
     assert gaussian_rows(3, 5, generator(7)).equal(gaussian_rows(3, 5, generator(7)))
-    assert not gaussian_rows(3, 5, generator(7)).equal(gaussian_rows(3, 5, generator(8)))
-    assert not gaussian_rows(3, 5, generator(None)).equal(gaussian_rows(3, 5, generator(None)))
+    assert not gaussian_rows(3, 5, generator(7)).equal(
+        gaussian_rows(3, 5, generator(8))
+    )
+    assert not gaussian_rows(3, 5, generator(None)).equal(
+        gaussian_rows(3, 5, generator(None))
+    )
     assert torch.random.get_rng_state().equal(before)
 
 
@@ -52,7 +71,9 @@ def test_generator_is_reproducible_and_leaves_the_global_stream_alone():
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_span_maps_are_those_of_the_moved_weights(n, d, batch):
     stream = generator(3)
-    x, weights = (torch.randn(*batch, k, d, generator=stream, dtype=torch.float64) for k in (n, 5))
+    x, weights = (
+        torch.randn(*batch, k, d, generator=stream, dtype=torch.float64) for k in (n, 5)
+    )
     frozen = wishart(5, 20, stream)
     span = Span.of(x, weights, frozen)
     assert span.coordinates == (n > 2 * d)
@@ -66,7 +87,9 @@ def test_span_maps_are_those_of_the_moved_weights(n, d, batch):
 
 def test_spectral_norm_is_the_largest_singular_value():
     weights = torch.randn(2, 6, 3, generator=generator(4), dtype=torch.float64)
-    torch.testing.assert_close(spectral_norm(weights @ weights.mT), torch.linalg.svdvals(weights)[..., 0])
+    torch.testing.assert_close(
+        spectral_norm(weights @ weights.mT), torch.linalg.svdvals(weights)[..., 0]
+    )
 
 
 def test_weights_of_another_dimension_are_refused(rejects):

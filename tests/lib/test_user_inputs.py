@@ -1,5 +1,5 @@
-"""What users hand in: taken and copied, or refused with the argument's name; and what they get
-back.
+"""What users hand in: taken and copied, or refused with the argument's name; and what
+they get back.
 """
 
 import io
@@ -14,8 +14,12 @@ import torch
 from torch import nn
 
 import implicit_bias as ib
-from implicit_bias import hypotheses, losses, margin, measures, spectra
-from implicit_bias.dynamics import log_spaced
+from implicit_bias import losses
+from implicit_bias.data import spectra
+from implicit_bias.hypotheses import conditions
+from implicit_bias.margin import kkt
+from implicit_bias.measures import decomposition, gradients, outputs, ranks, runs
+from implicit_bias.training.descent import log_spaced
 
 LABELS = [1, -1, 1, -1]
 A = [0.5, 0.5, -0.5, -0.5]
@@ -69,8 +73,11 @@ def test_samples_of_many_kinds_are_the_same_samples(x):
 
 @pytest.mark.parametrize("make", [np.eye, lambda n: torch.eye(n, dtype=torch.float64)])
 def test_nothing_is_shared_with_the_caller(make):
-    x, y, a = make(4), make(4)[0] * 2 - 1, make(4)[0] - 0.5
-    data, net = ib.Dataset(x, y), ib.TwoLayer(x, a, ib.relu())
+    x = make(4)
+    y = make(4)[0] * 2 - 1
+    a = make(4)[0] - 0.5
+    data = ib.Dataset(x, y)
+    net = ib.TwoLayer(x, a, ib.relu())
     for mine in (x, y, a):
         mine -= 100
     assert float(data.x.abs().max()) == 1
@@ -120,28 +127,51 @@ REFUSED = {
     "too short": ("x", lambda: ib.Dataset(np.eye(4) * 1e-160, LABELS)),
     "too long": ("x", lambda: ib.Dataset(np.eye(4) * 1e160, LABELS)),
     "denormal": ("x", lambda: ib.Dataset(np.eye(4) * 1e-320, LABELS)),
-    "truth values": ("y", lambda: ib.Dataset(np.eye(4), np.array([True, False, True, False]))),
+    "truth values": (
+        "y",
+        lambda: ib.Dataset(np.eye(4), np.array([True, False, True, False])),
+    ),
     "norms": ("norms", lambda: ib.data.orthogonal(2, norms=1e-200)),
     "relu without brackets": ("activation", lambda: ib.TwoLayer(np.eye(4), A, ib.relu)),
     "a module": ("activation", lambda: ib.TwoLayer(np.eye(4), A, nn.ReLU())),
-    "ten second layers": ("a", lambda: ib.TwoLayer(np.eye(4), np.ones((10, 4)), ib.relu())),
+    "ten second layers": (
+        "a",
+        lambda: ib.TwoLayer(np.eye(4), np.ones((10, 4)), ib.relu()),
+    ),
     "an unknown activation": ("name", lambda: ib.Activation("gelu", 0.0)),
     "asymmetric": (
         "frozen_gram",
-        lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), np.array([[1.0, 2], [0, 1]])),
+        lambda: ib.TwoLayer(
+            np.eye(2), [1, -1], ib.relu(), np.array([[1.0, 2], [0, 1]])
+        ),
     ),
-    "indefinite": ("frozen_gram", lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), -np.eye(2))),
-    "no network": ("net", lambda: ib.kkt_residual(nn.Sequential(nn.Linear(4, 4)), DATA)),
+    "indefinite": (
+        "frozen_gram",
+        lambda: ib.TwoLayer(np.eye(2), [1, -1], ib.relu(), -np.eye(2)),
+    ),
+    "no network": (
+        "net",
+        lambda: ib.kkt_residual(nn.Sequential(nn.Linear(4, 4)), DATA),
+    ),
     "swapped": ("net", lambda: ib.kkt_residual(DATA, NET)),
     "no data": ("data", lambda: ib.max_margin("data")),
     "no data to train on": ("data", lambda: ib.gradient_descent(NET, RUN, 0.5, 3)),
-    "record of letters": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record="abc")),
+    "record of letters": (
+        "record",
+        lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record="abc"),
+    ),
     "record of NaN": (
         "record",
         lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[float("nan")]),
     ),
-    "record of halves": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[1.5])),
-    "record past the end": ("record", lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[6])),
+    "record of halves": (
+        "record",
+        lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[1.5]),
+    ),
+    "record past the end": (
+        "record",
+        lambda: ib.gradient_descent(NET, DATA, 0.5, 5, record=[6]),
+    ),
     "step": ("step_size", lambda: ib.gradient_descent(NET, DATA, float("nan"), 5)),
     "step of letters": ("step_size", lambda: ib.gradient_descent(NET, DATA, "a", 5)),
     "steps": ("steps", lambda: ib.gradient_descent(NET, DATA, 0.5, 1.5)),
@@ -149,18 +179,21 @@ REFUSED = {
     "seed of halves": ("seed", lambda: ib.data.gaussian(2, 4, seed=1.5)),
     "dimension": ("d", lambda: ib.data.gaussian(2, 1e30)),
     "per decade": ("per_decade", lambda: spectra.power_law(100, 1, per_decade=-1)),
-    "stable rank": ("weights", lambda: ib.stable_rank(torch.full((2, 2), float("nan")))),
+    "stable rank": (
+        "weights",
+        lambda: ib.stable_rank(torch.full((2, 2), float("nan"))),
+    ),
 }
 
 # Each function of networks, data and runs, with what else it takes.
 OF_NET_AND_DATA = {
-    "margins": lambda net, data: measures.margins(net, data),
-    "loss_ratio": lambda net, data: measures.loss_ratio(net, data),
-    "activation_pattern": lambda net, data: measures.activation_pattern(net, data),
-    "rho": lambda net, data: measures.rho(net, NET, data),
-    "gradient": lambda net, data: measures.gradient(net, data),
-    "gradient_gram": lambda net, data: measures.gradient_gram(net, data),
-    "proxy_pl_ratio": lambda net, data: measures.proxy_pl_ratio(net, data),
+    "margins": lambda net, data: outputs.margins(net, data),
+    "loss_ratio": lambda net, data: outputs.loss_ratio(net, data),
+    "activation_pattern": lambda net, data: outputs.activation_pattern(net, data),
+    "rho": lambda net, data: decomposition.rho(net, NET, data),
+    "gradient": lambda net, data: gradients.gradient(net, data),
+    "gradient_gram": lambda net, data: gradients.gradient_gram(net, data),
+    "proxy_pl_ratio": lambda net, data: gradients.proxy_pl_ratio(net, data),
     "kkt_residual": lambda net, data: ib.kkt_residual(net, data),
     "gradient_descent": lambda net, data: ib.gradient_descent(net, data, 0.5, 3),
     "sgd": lambda net, data: ib.sgd(net, data, 0.5, 3, 2),
@@ -169,23 +202,23 @@ OF_NET_AND_DATA = {
 OF_DATA = {
     "max_margin": ib.max_margin,
     "kkt_point": lambda data: ib.kkt_point(data, 2, 2, 0.5),
-    "kkt_matrix": lambda data: margin.kkt_matrix(data, 2, 2, 0.5),
-    "class_slopes": lambda data: margin.class_slopes(data, 0.5),
+    "kkt_matrix": lambda data: kkt.kkt_matrix(data, 2, 2, 0.5),
+    "class_slopes": lambda data: kkt.class_slopes(data, 0.5),
     "fresh": lambda data: ib.data.fresh(data, 2),
-    "H_3_2": lambda data: hypotheses.H_3_2(data, 0.5),
-    "H_S1": lambda data: hypotheses.H_S1(data, 0.5),
-    "H_4_2": lambda data: hypotheses.H_4_2(data, 0.5),
-    "data_conditions": lambda data: hypotheses.data_conditions(data, 0.5),
-    "A1": lambda data: hypotheses.A1(data, 0.5, 0.0, 0.1),
-    "A2": lambda data: hypotheses.A2(data, 0.5, 4, 0.1, 0.1),
-    "H_K4_1": lambda data: hypotheses.H_K4_1(data, 0.5, 4, 0.1, 0.1),
-    "H_K4_3": lambda data: hypotheses.H_K4_3(data, 4, 0.1, 0.1),
+    "H_3_2": lambda data: conditions.H_3_2(data, 0.5),
+    "H_S1": lambda data: conditions.H_S1(data, 0.5),
+    "H_4_2": lambda data: conditions.H_4_2(data, 0.5),
+    "data_conditions": lambda data: conditions.data_conditions(data, 0.5),
+    "A1": lambda data: conditions.A1(data, 0.5, 0.0, 0.1),
+    "A2": lambda data: conditions.A2(data, 0.5, 4, 0.1, 0.1),
+    "H_K4_1": lambda data: conditions.H_K4_1(data, 0.5, 4, 0.1, 0.1),
+    "H_K4_3": lambda data: conditions.H_K4_3(data, 4, 0.1, 0.1),
 }
 OF_RUN = {
-    "networks": measures.networks,
-    "rho_along": measures.rho_along,
-    "smoothed_margin": measures.smoothed_margin,
-    "clock_velocity": measures.clock_velocity,
+    "networks": runs.networks,
+    "rho_along": decomposition.rho_along,
+    "smoothed_margin": runs.smoothed_margin,
+    "clock_velocity": runs.clock_velocity,
 }
 NO_OBJECTS = [None, 0.5, "abc", np.eye(4), torch.eye(4), [NET], nn.Linear(4, 4)]
 PAIR = ib.TwoLayer(np.stack([np.eye(4)] * 2), A, ib.leaky_relu(0.5))
@@ -222,16 +255,16 @@ def test_runs_are_runs(call, rejects):
 
 SLOPES = ib.leaky_relu(torch.tensor([0.5, 0.3]))
 NUMBERS = {
-    "gamma of H": ("gamma", lambda v: hypotheses.H_4_2(DATA, v)),
+    "gamma of H": ("gamma", lambda v: conditions.H_4_2(DATA, v)),
     "gamma of a point": ("gamma", lambda v: ib.kkt_point(DATA, 2, 2, v)),
-    "gamma of slopes": ("gamma", lambda v: margin.class_slopes(DATA, v)),
+    "gamma of slopes": ("gamma", lambda v: kkt.class_slopes(DATA, v)),
     "gamma": ("gamma", ib.leaky_relu),
-    "H": ("H", lambda v: hypotheses.A1(DATA, 0.5, v, 0.1)),
-    "step": ("step_size", lambda v: hypotheses.A1(DATA, 0.5, 1.0, v)),
-    "scale": ("scale", lambda v: hypotheses.A2(DATA, 0.5, 4, 0.1, v)),
-    "C": ("C", lambda v: hypotheses.data_conditions(DATA, 0.5, v)),
-    "C of K": ("C", lambda v: hypotheses.H_K4_3(DATA, 4, 0.1, 0.1, v)),
-    "delta": ("delta", lambda v: hypotheses.H_K4_3(DATA, 4, 0.1, 0.1, delta=v)),
+    "H": ("H", lambda v: conditions.A1(DATA, 0.5, v, 0.1)),
+    "step": ("step_size", lambda v: conditions.A1(DATA, 0.5, 1.0, v)),
+    "scale": ("scale", lambda v: conditions.A2(DATA, 0.5, 4, 0.1, v)),
+    "C": ("C", lambda v: conditions.data_conditions(DATA, 0.5, v)),
+    "C of K": ("C", lambda v: conditions.H_K4_3(DATA, 4, 0.1, 0.1, v)),
+    "delta": ("delta", lambda v: conditions.H_K4_3(DATA, 4, 0.1, 0.1, delta=v)),
     "step of a run": ("step_size", lambda v: ib.gradient_descent(NET, DATA, v, 2)),
     "scale of a start": ("scale", lambda v: ib.TwoLayer.init(DATA, 2, 2, ib.relu(), v)),
     "factor": ("factor", NET.scaled),
@@ -245,8 +278,8 @@ NUMBERS = {
     "decay": ("decay", lambda v: spectra.power_law(10, v)),
     "r": ("r", lambda v: spectra.autoregressive(10, v)),
     "r of all": ("r", lambda v: spectra.equicorrelated(10, v)),
-    "m_pos": ("m_pos", lambda v: margin.kkt_matrix(DATA, v, 2, 0.5)),
-    "m_neg": ("m_neg", lambda v: margin.kkt_matrix(DATA, 2, v, 0.5)),
+    "m_pos": ("m_pos", lambda v: kkt.kkt_matrix(DATA, v, 2, 0.5)),
+    "m_neg": ("m_neg", lambda v: kkt.kkt_matrix(DATA, 2, v, 0.5)),
     "until": ("until", lambda v: ib.gradient_flow(NET, DATA, v)),
 }
 NO_NUMBERS = [
@@ -321,7 +354,7 @@ INTEGERS = {
     "count": ("count", lambda v: ib.data.fresh(ib.data.xor(4, 5, 1.0), v)),
     "m_pos": ("m_pos", lambda v: ib.TwoLayer.init(DATA, v, 2, ib.relu(), 0.1)),
     "m_pos of a point": ("m_pos", lambda v: ib.kkt_point(DATA, v, 2, 0.5)),
-    "m": ("m", lambda v: hypotheses.A2(DATA, 0.5, v, 0.1, 0.1)),
+    "m": ("m", lambda v: conditions.A2(DATA, 0.5, v, 0.1, 0.1)),
     "steps": ("steps", lambda v: ib.gradient_descent(NET, DATA, 0.1, v)),
     "batch_size": ("batch_size", lambda v: ib.sgd(NET, DATA, 0.1, 3, v)),
     "last": ("last", log_spaced),
@@ -358,7 +391,9 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("call", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_what_no_memory_holds_is_refused_at_once(call):
-    with pytest.raises(ValueError, match=r"^[\w, ]+: expected a size that memory holds"):
+    with pytest.raises(
+        ValueError, match=r"^[\w, ]+: expected a size that memory holds"
+    ):
         call()
 
 
@@ -396,7 +431,9 @@ def test_words_are_words(argument, call, rejects):
             call(value)
 
 
-@pytest.mark.parametrize("kind", [torch.int32, torch.float16, torch.complex64, torch.bool, "meta", True])
+@pytest.mark.parametrize(
+    "kind", [torch.int32, torch.float16, torch.complex64, torch.bool, "meta", True]
+)
 def test_nothing_is_rounded_or_dropped_on_a_move(kind, rejects):
     for thing in (DATA, NET):
         with rejects("to", "float64"):
@@ -415,14 +452,21 @@ def test_what_networks_and_losses_are_asked_of(rejects):
     with rejects("activation", "broadcast"):
         ib.TwoLayer(np.ones((3, 2, 2)), [1, -1], SLOPES)
     with rejects("z", "a row for each neuron"):
-        measures.even_odd(NET, np.ones(4))
+        outputs.even_odd(NET, np.ones(4))
     with rejects("z", "finite"):
-        measures.even_odd(NET, np.full((4, 2), np.nan))
+        outputs.even_odd(NET, np.full((4, 2), np.nan))
     for value in ("abc", None, np.ma.masked):
-        for function in (losses.LOGISTIC.g, losses.EXPONENTIAL.log_g, losses.LOGISTIC.log_mean):
+        for function in (
+            losses.LOGISTIC.g,
+            losses.EXPONENTIAL.log_g,
+            losses.LOGISTIC.log_mean,
+        ):
             with rejects("q"):
                 function(value)
-        for function in (ib.leaky_relu(0.5).value, ib.smoothed_leaky_relu(0.5).derivative):
+        for function in (
+            ib.leaky_relu(0.5).value,
+            ib.smoothed_leaky_relu(0.5).derivative,
+        ):
             with rejects("z"):
                 function(value)
     with rejects("value", "function"):
@@ -434,7 +478,7 @@ def test_a_smoothed_margin_of_a_loss_of_ones_own_is_refused(rejects):
     known = losses.EXPONENTIAL
     own = losses.Loss("own", known.value, known.log_value, known.g, known.log_g)
     with rejects("run", "inverse"):
-        measures.smoothed_margin(ib.gradient_descent(NET, DATA, 0.1, 2, own))
+        runs.smoothed_margin(ib.gradient_descent(NET, DATA, 0.1, 2, own))
 
 
 # -- scale --------
@@ -448,8 +492,8 @@ def test_ranks_do_not_change_with_the_scale(size):
     )
     net, unit = (ib.TwoLayer(s * rows, [1, 1], ib.relu()) for s in (size, 1.0))
     torch.testing.assert_close(
-        measures.class_stable_rank(net),
-        measures.class_stable_rank(unit),
+        ranks.class_stable_rank(net),
+        ranks.class_stable_rank(unit),
         rtol=1e-14,
         atol=0,
         equal_nan=True,
@@ -524,7 +568,7 @@ RESULTS = {
     "margin": ib.max_margin(DATA),
     "point": ib.kkt_point(DATA, 2, 2, 0.5),
     "residual": ib.kkt_residual(NET, DATA),
-    "hypothesis": hypotheses.H_4_2(DATA, 0.5),
+    "hypothesis": conditions.H_4_2(DATA, 0.5),
     "row": ib.ledger(["F-E.1"])[0],
 }
 

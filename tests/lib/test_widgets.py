@@ -1,4 +1,6 @@
-"""The explorer's two lives, from Python's side: frames stored for a page, frames computed for a kernel."""
+"""The explorer's two lives, from Python's side: frames stored for a page, frames
+computed for a kernel.
+"""
 
 import pytest
 
@@ -15,7 +17,10 @@ def compute(gamma, p):
 
 @pytest.fixture
 def explorer():
-    sliders = [Slider("gamma", "leak γ", [0.1, 0.5], start=1), Slider("p", "p", [0.01, 0.1, 1.0], log=True)]
+    sliders = [
+        Slider("gamma", "leak γ", [0.1, 0.5], start=1),
+        Slider("p", "p", [0.01, 0.1, 1.0], log=True),
+    ]
     return Explorer(compute, sliders, "title")
 
 
@@ -29,7 +34,11 @@ def test_a_kernel_answers_hello_and_draws_any_value(explorer, monkeypatch):
     sent = []
     monkeypatch.setattr(explorer, "send", sent.append)
     explorer._answer(explorer, {"kind": "hello"}, [])
-    explorer._answer(explorer, {"kind": "frame", "ticket": 7, "values": {"gamma": 0.3, "p": 0.05}}, [])
+    explorer._answer(
+        explorer,
+        {"kind": "frame", "ticket": 7, "values": {"gamma": 0.3, "p": 0.05}},
+        [],
+    )
     assert sent[0] == {"kind": "hello"}
     assert sent[1]["ticket"] == 7 and sent[1]["frame"]["alt"] == "gamma 0.3, p 0.05"
     assert sent[1]["texts"] == {"gamma": "0.3", "p": "0.05"}
@@ -43,7 +52,10 @@ def test_fallback_is_the_frame_the_sliders_start_at(explorer):
     assert 'alt="gamma 0.5, p 0.01"' in explorer.fallback()
 
 
-@pytest.mark.parametrize("value, text", [(0.5, "0.5"), (1e10, "10¹⁰"), (2.5e-7, "2.5 · 10⁻⁷"), (0, "0"), (300, "300")])
+@pytest.mark.parametrize(
+    "value, text",
+    [(0.5, "0.5"), (1e10, "10¹⁰"), (2.5e-7, "2.5 · 10⁻⁷"), (0, "0"), (300, "300")],
+)
 def test_values_are_written_as_people_write_them(value, text):
     assert Slider("x", "x", [1.0]).text(value) == text
 
@@ -54,4 +66,11 @@ def test_bad_sliders_are_refused():
     with pytest.raises(ValueError, match="logarithmic"):
         Slider("x", "x", [0.0, 1.0], log=True)
     with pytest.raises(ValueError, match="combinations"):
-        explore(compute, [Slider("gamma", "a", list(range(1, 30))), Slider("p", "b", list(range(1, 30)))], "title")
+        explore(
+            compute,
+            [
+                Slider("gamma", "a", list(range(1, 30))),
+                Slider("p", "b", list(range(1, 30))),
+            ],
+            "title",
+        )

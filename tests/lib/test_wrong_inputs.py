@@ -1,31 +1,45 @@
-"""No claim blesses or refutes what is no instance of it: every claim meets every kind of wrong input.
+"""No claim blesses or refutes what is no instance of it: every claim meets every kind
+of wrong input.
 
-``LEGAL`` lists what looks wrong and is an instance all the same, each with the reason; an entry that is not needed
-fails too.
+``LEGAL`` lists what looks wrong and is an instance all the same, each with the reason;
+an entry that is not needed fails too.
 """
 
 import pytest
 from wrong_inputs import KINDS
 
-from implicit_bias.claims import registry
+from implicit_bias.theorems.claim import registry
 
 EVERY_DATA = "the lemma is about any samples with any labels"
 EVERY_LABEL = "each sample enters as y_i x_i, so one class is as good as two"
 EVERY_N = "a bound on norms or on single samples, which one sample can break too"
-EVERY_NET = "the statement is for every W, and a step or a gradient at this one can break it"
+EVERY_NET = (
+    "the statement is for every W, and a step or a gradient at this one can break it"
+)
 EVERY_STEP = "each step is judged by itself, and one is enough"
 EVERY_LOSS = "Lyu and Li's theorem, and F-3.4, have both losses"
 START_ONLY = "the start alone is judged, whatever the data, the labels and the slopes"
 CONDITION = "a condition that a network meets or not; it presupposes nothing"
-FROM_ANYWHERE = "flow from every start, and from zero all neurons move as soon as samples pull"
-OTHERS = "equal networks can break nothing, but those that an adversary finds beside them can"
-SPAN_ONLY = "what is added lies in the span of the samples whatever the labels and slopes"
+FROM_ANYWHERE = (
+    "flow from every start, and from zero all neurons move as soon as samples pull"
+)
+OTHERS = (
+    "equal networks can break nothing, but those that an adversary finds beside "
+    "them can"
+)
+SPAN_ONLY = (
+    "what is added lies in the span of the samples whatever the labels and slopes"
+)
 UP_TO_NOW = "a bound for every t, and t = 1 can break it"
-OWN_RHO = "both signs of neurons have coefficients on each sample, one class or one sample alike"
+OWN_RHO = (
+    "both signs of neurons have coefficients on each sample, one class or one "
+    "sample alike"
+)
 
 LEGAL = {
     "one class": {
-        EVERY_LABEL: "F-3.1 F-3.3 F-3.4 F-D.1 F-D.2 F-E.4 F-E.5 F-E.6 F-E.7 F-E.8 F-E.10 F-E.11.b F-E.11.c F-E.12 "
+        EVERY_LABEL: "F-3.1 F-3.3 F-3.4 F-D.1 F-D.2 F-E.4 F-E.5 F-E.6 F-E.7 F-E.8 "
+        "F-E.10 F-E.11.b F-E.11.c F-E.12 "
         "F-E.13 F-E.14 F-4.2.3 S-4",
         EVERY_DATA: "F-E.2 F-E.3",
         START_ONLY: "F-E.1 F-E.11.a K-A.1 K-A.2",
@@ -33,7 +47,8 @@ LEGAL = {
         OWN_RHO: "K-5.4 K-5.5 K-5.6 K-5.7 K-5.8 K-B.3 K-B.4 K-4.1.c",
     },
     "one sample": {
-        EVERY_N: "F-3.1 F-3.4 F-D.2 F-E.6 F-E.7 F-E.11.b F-E.11.c F-E.13 F-E.14 F-4.2.3 S-4",
+        EVERY_N: "F-3.1 F-3.4 F-D.2 F-E.6 F-E.7 F-E.11.b F-E.11.c F-E.13 F-E.14 "
+        "F-4.2.3 S-4",
         EVERY_DATA: "F-E.2 F-E.3",
         START_ONLY: "F-E.1 F-E.11.a K-A.1 K-A.2",
         SPAN_ONLY: "K-5.2",
@@ -70,7 +85,12 @@ LEGAL = {
         UP_TO_NOW: "F-E.4 F-E.12 F-E.13 F-4.2.3",
     },
 }
-REASONS = {(id, kind): why for kind, table in LEGAL.items() for why, ids in table.items() for id in ids.split()}
+REASONS = {
+    (id, kind): why
+    for kind, table in LEGAL.items()
+    for why, ids in table.items()
+    for id in ids.split()
+}
 NAMES = {"run", "flow", "data", "data.n", "net", "initial", "other", "gamma", "c", "m"}
 
 

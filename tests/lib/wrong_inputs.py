@@ -9,8 +9,8 @@ from functools import cache
 import torch
 
 import implicit_bias as ib
-from implicit_bias.claims import registry
-from implicit_bias.trajectory import FLOW, Trajectory
+from implicit_bias.theorems.claim import registry
+from implicit_bias.training.trajectory import FLOW, Trajectory
 
 STEPS = 300
 """Runs made again on other data take this many steps at most."""
@@ -25,19 +25,27 @@ def instance(id: str) -> tuple:
     return registry[id].instance()
 
 
-def again(run: Trajectory, *, net=None, data=None, loss=None, steps=STEPS, batch=None) -> Trajectory:
+def again(
+    run: Trajectory, *, net=None, data=None, loss=None, steps=STEPS, batch=None
+) -> Trajectory:
     """A short, honest run of the same rule from ``net`` on ``data``."""
-    net, data, loss = net or run.initial, data or run.data, loss or run.loss.name
+    net = net or run.initial
+    data = data or run.data
+    loss = loss or run.loss.name
     if run.rule == FLOW:
         return ib.gradient_flow(net, data, min(float(run.s[-1]), CLOCK), loss)
     steps = min(int(run.step[-1]), steps)
     if batch is not None:
         steps = min(steps, 20)
-        return ib.sgd(net, data, run.step_size, steps, batch, loss=loss, record=range(steps + 1))
+        return ib.sgd(
+            net, data, run.step_size, steps, batch, loss=loss, record=range(steps + 1)
+        )
     return ib.gradient_descent(net, data, run.step_size, steps, loss)
 
 
-def with_data(data: ib.Dataset, change: Callable[[torch.Tensor, torch.Tensor], tuple]) -> ib.Dataset:
+def with_data(
+    data: ib.Dataset, change: Callable[[torch.Tensor, torch.Tensor], tuple]
+) -> ib.Dataset:
     """Samples and labels changed; what the data lie in stays."""
     x, y = change(data.x.clone(), data.y.clone())
     return replace(data, x=x, y=y)
@@ -75,7 +83,11 @@ def silent(net: ib.TwoLayer) -> ib.TwoLayer:
 
 def untrained(net: ib.TwoLayer) -> ib.TwoLayer:
     made = torch.Generator().manual_seed(5)
-    return ib.TwoLayer(torch.randn(net.weights.shape, generator=made, dtype=torch.float64), net.a, net.activation)
+    return ib.TwoLayer(
+        torch.randn(net.weights.shape, generator=made, dtype=torch.float64),
+        net.a,
+        net.activation,
+    )
 
 
 def other_activation(net: ib.TwoLayer) -> ib.TwoLayer:
@@ -85,12 +97,15 @@ def other_activation(net: ib.TwoLayer) -> ib.TwoLayer:
 
 
 def mapped(id: str, on_run=None, on_net=None, on_data=None) -> tuple | None:
-    """The arguments with runs, networks and data changed; None where nothing would be. Of two runs only the first is
-    changed, and the second left out.
+    """The arguments with runs, networks and data changed; None where nothing would be.
+    Of two runs only the first is changed, and the second left out.
     """
-    made, runs = [], 0
+    made = []
+    runs = 0
     for value in instance(id):
-        how = {Trajectory: on_run, ib.TwoLayer: on_net, ib.Dataset: on_data}.get(type(value))
+        how = {Trajectory: on_run, ib.TwoLayer: on_net, ib.Dataset: on_data}.get(
+            type(value)
+        )
         runs += isinstance(value, Trajectory)
         if runs == 2 and on_run is not None:
             break
@@ -100,11 +115,15 @@ def mapped(id: str, on_run=None, on_net=None, on_data=None) -> tuple | None:
 
 
 def on_data(change):
-    return lambda id: mapped(id, lambda run: again(run, data=change(run.data)), None, change)
+    return lambda id: mapped(
+        id, lambda run: again(run, data=change(run.data)), None, change
+    )
 
 
 def on_net(change):
-    return lambda id: mapped(id, lambda run: again(run, net=change(run.initial)), change)
+    return lambda id: mapped(
+        id, lambda run: again(run, net=change(run.initial)), change
+    )
 
 
 def on_run(change):
@@ -125,7 +144,9 @@ def other_rule(run):
 
 def at_the_start(run):
     if run.rule == FLOW:
-        return ib.gradient_flow(run.initial, run.data, float(run.s[0]) + 1e-9, run.loss.name)
+        return ib.gradient_flow(
+            run.initial, run.data, float(run.s[0]) + 1e-9, run.loss.name
+        )
     return again(run, steps=0)
 
 
@@ -134,8 +155,16 @@ KINDS = {
     "one step": on_run(lambda run: run if run.rule == FLOW else again(run, steps=1)),
     "other rule": on_run(other_rule),
     "exponential loss": on_run(lambda run: again(run, loss="exponential")),
-    "other step": on_run(lambda run: run if run.rule == FLOW else replace(run, step_size=run.step_size / 4)),
-    "labels rolled": on_run(lambda run: replace(run, data=with_data(run.data, lambda x, y: (x, y.roll(1, -1))))),
+    "other step": on_run(
+        lambda run: (
+            run if run.rule == FLOW else replace(run, step_size=run.step_size / 4)
+        )
+    ),
+    "labels rolled": on_run(
+        lambda run: replace(
+            run, data=with_data(run.data, lambda x, y: (x, y.roll(1, -1)))
+        )
+    ),
     "time reversed": on_run(lambda run: replace(run, margins=run.margins.flip(0))),
     "a state moved": on_run(moved_state),
     "one class": on_data(one_class),

@@ -1,5 +1,5 @@
-"""A copy of the library and its tests, in which one module at a time is changed, and which tests
-run which of its lines.
+"""A copy of the library and its tests, in which one module at a time is changed, and
+which tests run which of its lines.
 """
 
 from __future__ import annotations
@@ -33,13 +33,17 @@ BUDGET = 30.0
 WAIT = 20
 """How many times longer a clock may run, on a machine that does other work too."""
 MEMORY = 6 << 30
-"""Bytes that tests may take: a changed loop may never end, and gather numbers all the while."""
+"""Bytes that tests may take: a changed loop may never end, and gather numbers all the
+while.
+"""
 LOADING = "loading"
 """The name under which lines are kept that run while a file is imported."""
 
 
 def digest(*paths: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[
+        :16
+    ]
 
 
 def write(path: Path, content: dict) -> None:
@@ -48,7 +52,7 @@ def write(path: Path, content: dict) -> None:
     files.write(path, text + "\n")
 
 
-# -- plugins of pytest -----------------------------------------------------------------------------
+# -- plugins of pytest --------
 
 
 class Only:
@@ -74,9 +78,9 @@ class Only:
 class Lines:
     """Which lines of the library each test runs, and the seconds that it takes.
 
-    What the set-up of a test runs may serve every test of its file; it is kept under the file's
-    name. Results that functions remember are forgotten before each test, so that each runs all it
-    rests on.
+    What the set-up of a test runs may serve every test of its file; it is kept under
+    the file's name. Results that functions remember are forgotten before each test, so
+    that each runs all it rests on.
     """
 
     def __init__(self, library: Path):
@@ -123,20 +127,24 @@ class Lines:
         return {"seconds": self.seconds, "lines": lines}
 
 
-# -- places in a module ----------------------------------------------------------------------------
+# -- places in a module --------
 
 
 def top_level(source: str, line: int) -> ast.stmt | None:
     """The statement of the module's top level in which a line lies."""
     for node in ast.parse(source).body:
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        first = min(
+            [node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]
+        )
         if first <= line <= node.end_lineno:
             return node
     return None
 
 
 def meaning(node: ast.stmt) -> str:
-    """A digest of a statement which its comments, documentation and layout do not change."""
+    """A digest of a statement which its comments, documentation and layout do not
+    change.
+    """
     for part in ast.walk(node):
         body = getattr(part, "body", None)
         if isinstance(body, list):
@@ -166,7 +174,7 @@ def neighbours(source: str, line: int) -> range:
     return best
 
 
-# -- the bench -------------------------------------------------------------------------------------
+# -- the bench --------
 
 
 class Bench:
@@ -178,15 +186,21 @@ class Bench:
         for part in ("lib", "tests/lib", "book/text"):
             shutil.copytree(ROOT / part, folder / part, ignore=skip)
         shutil.copy(ROOT / "pyproject.toml", folder)
-        library = digest(*sorted((ROOT / "lib").rglob("*.py")), ROOT / "tests/lib/conftest.py")
+        library = digest(
+            *sorted((ROOT / "lib").rglob("*.py")), ROOT / "tests/lib/conftest.py"
+        )
         self.kept = ROOT / "_build" / f"mutants-{library}.json"
-        self.seen: dict[str, dict] = json.loads(self.kept.read_text()) if self.kept.exists() else {}
+        self.seen: dict[str, dict] = (
+            json.loads(self.kept.read_text()) if self.kept.exists() else {}
+        )
 
     def path(self, module: str) -> Path:
         return self.folder / LIBRARY / f"{module}.py"
 
     def baseline(self, tests: list[str]) -> None:
-        """Watch these test files on the unchanged library. RuntimeError if one fails on it."""
+        """Watch these test files on the unchanged library. RuntimeError if one fails on
+        it.
+        """
         for test in tests:
             state = digest(ROOT / "tests/lib" / test)
             if self.seen.get(test, {}).get("state") == state:
@@ -196,7 +210,8 @@ class Bench:
             outcome = self._run([test], 1200, None, answer)
             if outcome != "passed":
                 raise RuntimeError(
-                    f"{test} {outcome} without any change: a mutant that it 'kills' says nothing"
+                    f"{test} {outcome} without any change: a mutant that it 'kills' "
+                    "says nothing"
                 )
             self.seen[test] = json.loads(answer.read_text()) | {"state": state}
             self.kept.parent.mkdir(exist_ok=True)
@@ -204,16 +219,18 @@ class Bench:
             print(f"  {test} passes, {time.monotonic() - start:.0f} s", flush=True)
 
     def covering(self, module: str, line: int, tests: list[str]) -> list[str]:
-        """The tests that run this line, as many quick ones as BUDGET allows; where it runs on
-        import only, those that run any line of its function, or any line of its module. Files stay
-        together.
+        """The tests that run this line, as many quick ones as BUDGET allows; where it
+        runs on import only, those that run any line of its function, or any line of its
+        module. Files stay together.
         """
         source = self.path(module).read_text()
         node = top_level(source, line)
         inside = range(node.lineno, node.end_lineno + 1) if node else range(0)
         everywhere = range(len(source.splitlines()) + 1)
         for place in (neighbours(source, line), inside, everywhere):
-            chosen = [test for file in tests for test in self._running(module, place, file)]
+            chosen = [
+                test for file in tests for test in self._running(module, place, file)
+            ]
             if chosen:
                 return self._affordable(chosen)
         return []
@@ -221,7 +238,9 @@ class Bench:
     def _affordable(self, tests: list[str]) -> list[str]:
         tests = sorted(tests, key=self._time)
         spent = list(itertools.accumulate(map(self._time, tests)))
-        chosen = [test for test, total in zip(tests, spent) if total <= BUDGET] or tests[:1]
+        chosen = [
+            test for test, total in zip(tests, spent) if total <= BUDGET
+        ] or tests[:1]
         files = list(dict.fromkeys(test.split("::")[0] for test in chosen))
         return sorted(chosen, key=lambda test: files.index(test.split("::")[0]))
 
@@ -233,7 +252,11 @@ class Bench:
             if test != LOADING and any(line in place for line in lines)
         }
         every = list(self.seen[file]["seconds"])
-        return every if f"tests/lib/{file}" in hit else [test for test in every if test in hit]
+        return (
+            every
+            if f"tests/lib/{file}" in hit
+            else [test for test in every if test in hit]
+        )
 
     def _time(self, test: str) -> float:
         return self.seen[Path(test.split("::")[0]).name]["seconds"][test]
@@ -241,13 +264,16 @@ class Bench:
     def time(self, tests: list[str]) -> float:
         return sum(self._time(test) for test in tests)
 
-    def trial(self, module: str, line: int, text: str, tests: list[str]) -> tuple[str, str]:
+    def trial(
+        self, module: str, line: int, text: str, tests: list[str]
+    ) -> tuple[str, str]:
         """``("killed", a test)`` or ``("survived", "")``, with this text as the module.
 
         The tests are those of these files that run the changed line, the quickest first.
         """
         path = self.path(module)
-        original, times = path.read_text(), path.stat()
+        original = path.read_text()
+        times = path.stat()
         chosen = self.covering(module, line, tests)
         if not chosen:
             return "survived", ""
@@ -256,7 +282,8 @@ class Bench:
         note.write_text("")
         try:
             path.write_text(text)
-            # Another time than the original's, whose compiled form must not be taken for it.
+            # Another time than the original's, whose compiled form must not be taken
+            # for it.
             os.utime(path, (times.st_atime, times.st_mtime - 1000))
             outcome = self._run(used, self.time(chosen), Only(note, chosen))
         finally:
@@ -267,10 +294,14 @@ class Bench:
         return "killed", note.read_text() if outcome == "failed" else outcome
 
     def _run(
-        self, tests: list[str], seconds: float, plugin: Only | None, answer: Path | None = None
+        self,
+        tests: list[str],
+        seconds: float,
+        plugin: Only | None,
+        answer: Path | None = None,
     ) -> str:
-        """What test files say of the library as it lies in the folder: ``passed``, ``failed`` or
-        ``timeout``.
+        """What test files say of the library as it lies in the folder: ``passed``,
+        ``failed`` or ``timeout``.
         """
         limit = TIMEOUT[0] + TIMEOUT[1] * seconds
         child = os.fork()
@@ -314,7 +345,9 @@ class Bench:
         try:
             lines = Lines(self.folder / LIBRARY) if answer else None
             plugins = [each for each in (plugin, lines) if each is not None]
-            status = int(pytest.main([*options, *(f"tests/lib/{t}" for t in tests)], plugins))
+            status = int(
+                pytest.main([*options, *(f"tests/lib/{t}" for t in tests)], plugins)
+            )
             if lines:
                 answer.write_text(json.dumps(lines.record()))
         finally:

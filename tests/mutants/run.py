@@ -1,20 +1,21 @@
-"""Mutation run: change one operator, number or truth value of the library at a time, and see
-whether a test fails.
+"""Mutation run: change one operator, number or truth value of the library at a time,
+and see whether a test fails.
 
-    make mutants                         the seeded sample of every module; goes on where it stopped
+    make mutants                         the seeded sample of all; goes on where it stopped
     make mutants ARGS="hypotheses near"  these modules only (names of files, without .py)
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
-cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree. Of the test
-files that ``tests.toml`` names for its module, it meets the tests that run the changed line, as
-coverage saw on the unchanged library, the quickest first, until one fails. Runs of different
-modules can go side by side.
+cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree. Of
+the test files that ``tests.toml`` names for its module, it meets the tests that run the
+changed line, as coverage saw on the unchanged library, the quickest first, until one
+fails. Runs of different modules can go side by side.
 
-A mutant is known by its module, operator and line of source, not by the line's number: what was
-learnt of it stays while its function (or class, or constant) is as it was. A survivor is tried
-again once a test file that concerns it has changed. ``equivalent.toml`` lists mutants that no test
-can tell from the original, each with its reason; ``results.json`` is the record. Results of
-functions that have changed since are not counted. The exit status is 1 below the SCORE.
+A mutant is known by its module, operator and line of source, not by the line's number:
+what was learnt of it stays while its function (or class, or constant) is as it was. A
+survivor is tried again once a test file that concerns it has changed.
+``equivalent.toml`` lists mutants that no test can tell from the original, each with its
+reason; ``results.json`` is the record. Results of functions that have changed since are
+not counted. The exit status is 1 below the SCORE.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from bench import LIBRARY, ROOT, Bench, digest, meaning, top_level, write
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
-SEED, PER_MODULE, SCORE = 0, 6, 0.95
+SEED = 0
+PER_MODULE = 6
+SCORE = 0.95
 
 PAIRS = "Add_Sub Sub_Add Mul_Div Div_Mul Pow_Mul FloorDiv_Mul Mod_Mul"
 SIGNS = "Lt_LtE LtE_Lt Gt_GtE GtE_Gt Lt_Gt Gt_Lt LtE_GtE GtE_LtE Eq_NotEq NotEq_Eq"
@@ -59,8 +62,8 @@ OPERATORS = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """The ``which``-th change of this kind to a line of this text; ``occurrence`` counts in the
-    whole module, and ``number`` is the line's.
+    """The ``which``-th change of this kind to a line of this text; ``occurrence``
+    counts in the whole module, and ``number`` is the line's.
     """
 
     module: str
@@ -72,14 +75,17 @@ class Mutant:
 
     @property
     def key(self) -> str:
-        return f"{self.module} | {self.operator.removeprefix('core/')} | {self.which} | {self.line}"
+        return (
+            f"{self.module} | {self.operator.removeprefix('core/')} | {self.which} "
+            f"| {self.line}"
+        )
 
     def rank(self) -> str:
         """Where the seed puts it: the first PER_MODULE of each module are the sample."""
         return hashlib.sha256(f"{SEED}|{self.key}".encode()).hexdigest()
 
 
-# -- the mutants -----------------------------------------------------------------------------------
+# -- the mutants --------
 
 
 def operator(name: str):
@@ -97,22 +103,29 @@ def mutants(module: str) -> list[Mutant]:
     from cosmic_ray.ast import ast_nodes, get_ast
 
     source = text_of(module)
-    lines, nodes = source.splitlines(), list(ast_nodes(get_ast(source)))
+    lines = source.splitlines()
+    nodes = list(ast_nodes(get_ast(source)))
     found = []
     for name in OPERATORS:
         seen: Counter[str] = Counter()
-        places = [place for node in nodes for place in operator(name).mutation_positions(node)]
+        places = [
+            place for node in nodes for place in operator(name).mutation_positions(node)
+        ]
         for occurrence, place in enumerate(places):
             line = lines[place[0][0] - 1].strip()
             if "_Mul_" in name and ("*, " in line or line == "*,"):
                 continue  # the star that opens keyword-only arguments
-            found.append(Mutant(module, name, line, seen[line], occurrence, place[0][0]))
+            found.append(
+                Mutant(module, name, line, seen[line], occurrence, place[0][0])
+            )
             seen[line] += 1
     return sorted(found, key=Mutant.rank)
 
 
 def mutated(mutant: Mutant) -> str | None:
-    """The module's text with the change made, or None where it is no Python or no change."""
+    """The module's text with the change made, or None where it is no Python or no
+    change.
+    """
     from cosmic_ray.mutating import mutate_code
 
     source = text_of(mutant.module)
@@ -120,7 +133,9 @@ def mutated(mutant: Mutant) -> str | None:
     try:
         return (
             None
-            if text is None or text == source or not compile(text, mutant.module, "exec")
+            if text is None
+            or text == source
+            or not compile(text, mutant.module, "exec")
             else text
         )
     except SyntaxError:
@@ -137,7 +152,7 @@ def sample(module: str, size: int) -> list[Mutant]:
     return chosen
 
 
-# -- the record ------------------------------------------------------------------------------------
+# -- the record --------
 
 
 def load() -> dict[str, dict]:
@@ -145,12 +160,14 @@ def load() -> dict[str, dict]:
 
 
 def save(module: str, results: dict[str, dict]) -> None:
-    """Put a module's results into the record, which runs of other modules may be writing at the
-    same time.
+    """Put a module's results into the record, which runs of other modules may be
+    writing at the same time.
     """
     with open(HERE / "run.py") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        others = {key: entry for key, entry in load().items() if entry["module"] != module}
+        others = {
+            key: entry for key, entry in load().items() if entry["module"] != module
+        }
         merged = others | {
             key: entry for key, entry in results.items() if entry["module"] == module
         }
@@ -179,10 +196,16 @@ def known(entry: dict | None, source: str, tests: str) -> bool:
 
 
 def try_module(
-    bench: Bench, module: str, rounds: list[list[str]], size: int, results: dict[str, dict]
+    bench: Bench,
+    module: str,
+    rounds: list[list[str]],
+    size: int,
+    results: dict[str, dict],
 ) -> None:
     """Let the mutants of a module meet the test files of one round after the other."""
-    concerned = digest(*(ROOT / "tests/lib" / test for tests in rounds for test in tests))
+    concerned = digest(
+        *(ROOT / "tests/lib" / test for tests in rounds for test in tests)
+    )
     skip = equivalents()
     open_ones = [
         mutant
@@ -237,13 +260,16 @@ def report(results: dict[str, dict]) -> float:
     """
     skip = equivalents()
     entries = {key: entry for key, entry in results.items() if key not in skip}
-    survivors = [key for key, entry in entries.items() if entry["outcome"] == "survived"]
+    survivors = [
+        key for key, entry in entries.items() if entry["outcome"] == "survived"
+    ]
     for key in survivors:
         print(f"survived: {key}")
     killed = len(entries) - len(survivors)
     score = killed / max(len(entries), 1)
     print(
-        f"{killed} of {len(entries)} mutants killed ({score:.1%}), and {len(skip)} equivalent ones."
+        f"{killed} of {len(entries)} mutants killed ({score:.1%}), and {len(skip)} "
+        "equivalent ones."
     )
     return score
 
@@ -254,7 +280,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="modules to try, by name (all)")
     parser.add_argument(
-        "--each", type=int, default=PER_MODULE, help=f"mutants per module ({PER_MODULE})"
+        "--each",
+        type=int,
+        default=PER_MODULE,
+        help=f"mutants per module ({PER_MODULE})",
     )
     parser.add_argument("--report", action="store_true", help="run nothing")
     args = parser.parse_args()
@@ -267,7 +296,9 @@ def main() -> int:
         import torch
 
         torch.set_num_threads(1)
-        chosen = [m for m in table if not args.modules or m.split("/")[-1] in args.modules]
+        chosen = [
+            m for m in table if not args.modules or m.split("/")[-1] in args.modules
+        ]
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             bench = Bench(Path(folder))
             for module in chosen:

@@ -1,8 +1,10 @@
-"""What a reader reads of a cell's outputs: texts, numbers, verdicts, and that each picture is there.
+"""What a reader reads of a cell's outputs: texts, numbers, verdicts, and that each
+picture is there.
 
-Two processors round the last bit differently, so the pixels of a picture, and more so its encoding, differ between
-honest runs. Here each picture becomes one line that says its kind, its size and how much is drawn in it. Everything
-else stays letter by letter, also in the stored states of widgets.
+Two processors round the last bit differently, so the pixels of a picture, and more so
+its encoding, differ between honest runs. Here each picture becomes one line that says
+its kind, its size and how much is drawn in it. Everything else stays letter by letter,
+also in the stored states of widgets.
 """
 
 import base64
@@ -18,14 +20,17 @@ VIEW = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=\s]*")
 MODEL = re.compile(r"IPY_MODEL_(\w+)")
-# A curve that moves by rounding keeps its length: the share of drawn pixels differed by 0.9 % at most between two
-# processors. Axes without their curves have less by far more than this.
+# A curve that moves by rounding keeps its length: the share of drawn pixels differed by
+# 0.9 % at most between two processors. Axes without their curves have less by far more
+# than this.
 INK = 0.05
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: its format, its size in pixels, and its ink, the share of pixels off the background."""
+    """A decoded picture: its format, its size in pixels, and its ink, the share of
+    pixels off the background.
+    """
 
     kind: str
     width: int
@@ -33,7 +38,11 @@ class Picture:
     ink: float
 
     def __str__(self) -> str:
-        return f"[{self.kind} picture, {self.width} × {self.height}]" if self.ink else "[blank picture]"
+        return (
+            f"[{self.kind} picture, {self.width} × {self.height}]"
+            if self.ink
+            else "[blank picture]"
+        )
 
     def drawn_as(self, stored: "Picture") -> bool:
         """Whether about as much is drawn in it as in the stored one."""
@@ -48,17 +57,19 @@ def decode(encoded):
             pixels = image.convert("L")
     except (OSError, SyntaxError, ValueError, binascii.Error) as error:
         return f"[no picture: {type(error).__name__}]"
-    # Sixteen shades of grey: what a lossy format does to an even background stays in one of them, or in two.
+    # Sixteen shades of grey: what a lossy format does to an even background stays in
+    # one of them, or in two.
     counts = pixels.point(lambda level: (level + 8) // 16).histogram()
     background = max(counts)
     return Picture(kind, *pixels.size, 1 - background / sum(counts))
 
 
 class Reader:
-    """Reads one side, the stored outputs or the fresh ones, and keeps the pictures that it meets, in order.
+    """Reads one side, the stored outputs or the fresh ones, and keeps the pictures that
+    it meets, in order.
 
-    `models` maps the ids of widgets to their states. Where `stored` pictures are given, a picture that is drawn
-    otherwise than the stored one in its place says so.
+    `models` maps the ids of widgets to their states. Where `stored` pictures are given,
+    a picture that is drawn otherwise than the stored one in its place says so.
     """
 
     def __init__(self, models, stored=None):
@@ -67,7 +78,9 @@ class Reader:
         self.pictures = []
 
     def outputs(self, outputs):
-        """The outputs of a cell, as nbval compares them, with pictures and widgets in words."""
+        """The outputs of a cell, as nbval compares them, with pictures and widgets in
+        words.
+        """
         return [self.output(output) for output in outputs]
 
     def output(self, output):
@@ -75,7 +88,9 @@ class Reader:
         if "data" not in output:
             return output
         read = dict(output)
-        read["data"] = dict(self.part(kind, value) for kind, value in sorted(output["data"].items()))
+        read["data"] = dict(
+            self.part(kind, value) for kind, value in sorted(output["data"].items())
+        )
         return type(output)(read)
 
     def part(self, kind, value):
@@ -91,10 +106,15 @@ class Reader:
         found = decode(encoded)
         place = len(self.pictures)
         self.pictures.append(found)
-        before = self.stored[place] if self.stored and place < len(self.stored) else found
+        before = (
+            self.stored[place] if self.stored and place < len(self.stored) else found
+        )
         both = isinstance(found, Picture) and isinstance(before, Picture)
         if both and not found.drawn_as(before):
-            return f"{found} with ink on {found.ink:.2%} of it, not {before.ink:.2%} as stored"
+            return (
+                f"{found} with ink on {found.ink:.2%} of it, not {before.ink:.2%} "
+                "as stored"
+            )
         return str(found)
 
     def text(self, text):
@@ -149,7 +169,11 @@ def stored_models(notebook):
 def heard(models, message):
     """Enter in `models` what a message of the kernel says of a widget's state."""
     content = message["content"]
-    data = content.get("data", {}) if message["msg_type"] in ("comm_open", "comm_msg") else {}
+    data = (
+        content.get("data", {})
+        if message["msg_type"] in ("comm_open", "comm_msg")
+        else {}
+    )
     if "state" in data and data.get("method", "update") == "update":
         models.setdefault(content["comm_id"], {}).update(data["state"])
 

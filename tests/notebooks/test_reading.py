@@ -101,7 +101,9 @@ def test_same_widget_passes():
 
 
 def test_changed_verdict_fails():
-    assert not widget_same(lambda new: new["a"]["frames"][0]["verdicts"][0].update(verdict="fails"))
+    assert not widget_same(
+        lambda new: new["a"]["frames"][0]["verdicts"][0].update(verdict="fails")
+    )
 
 
 def test_changed_number_in_a_text_fails():

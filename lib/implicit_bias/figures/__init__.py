@@ -1,9 +1,24 @@
-"""The book's figures: results in, matplotlib figure out. No mathematics is done here. One module a chapter, one style
-for all.
+"""The book's figures: results in, matplotlib figure out. No mathematics is done here.
+One module a chapter, one style for all.
 """
 
-from .direction import balance, basins, collapse_to_limit, falling, kinks, rising_margin, two_residuals
-from .kkt import boundary_slice, break_curves, gram_heat, multiplier_interval, neuron_arrows, sides_of_neurons
+from .direction import (
+    balance,
+    basins,
+    collapse_to_limit,
+    falling,
+    kinks,
+    rising_margin,
+    two_residuals,
+)
+from .kkt import (
+    boundary_slice,
+    break_curves,
+    gram_heat,
+    multiplier_interval,
+    neuron_arrows,
+    sides_of_neurons,
+)
 from .linear_boundary import accuracy_curves, ladder, means_plane, pair_cone
 from .near import (
     Place,
@@ -35,7 +50,20 @@ from .proxy_pl import (
     search_curves,
     time_curves,
 )
-from .style import BLUE, DIVERGING, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, colour_of, guide, panels, use_style
+from .style import (
+    BLUE,
+    DIVERGING,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    YELLOW,
+    colour_of,
+    guide,
+    panels,
+    use_style,
+)
 
 __all__ = [
     "pair_cone",

@@ -11,17 +11,30 @@ from torch import Tensor
 from .style import BLUE, DIVERGING, GREY, ORANGE, SKY, colour_of
 
 
-def gram_heat(axes: Sequence[Axes], grams: Sequence[Tensor], titles: Sequence[str]) -> None:
-    """Heat maps of Gram matrices (n, n), each divided by its largest entry, on one colour scale."""
+def gram_heat(
+    axes: Sequence[Axes], grams: Sequence[Tensor], titles: Sequence[str]
+) -> None:
+    """Heat maps of Gram matrices (n, n), each divided by its largest entry, on one
+    colour scale.
+    """
     for ax, gram, title in zip(axes, grams, titles):
         image = ax.imshow(gram / gram.max(), cmap=DIVERGING, vmin=-1, vmax=1)
-        ax.set(title=title, xticks=[], yticks=[], xlabel="sample $k$", ylabel="sample $i$")
+        ax.set(
+            title=title, xticks=[], yticks=[], xlabel="sample $k$", ylabel="sample $i$"
+        )
         ax.grid(False)
-    ax.figure.colorbar(image, ax=list(axes), shrink=0.85, label=r"$\langle x_i,x_k\rangle / R_{\max}^2$")
+    ax.figure.colorbar(
+        image,
+        ax=list(axes),
+        shrink=0.85,
+        label=r"$\langle x_i,x_k\rangle / R_{\max}^2$",
+    )
 
 
 def sides_of_neurons(ax: Axes, along_v: Tensor, along_u: Tensor, y: Tensor) -> None:
-    """Samples by the sides of v and u they lie on: (y⟨v,x⟩, -y⟨u,x⟩), both positive where Theorem 3.2 puts them."""
+    """Samples by the sides of v and u they lie on: (y⟨v,x⟩, -y⟨u,x⟩), both positive
+    where Theorem 3.2 puts them.
+    """
     reach = 1.15 * float(max(along_v.abs().max(), along_u.abs().max()))
     low = min(-0.12 * reach, 1.15 * float(min(along_v.min(), along_u.min())))
     ax.axhspan(low, 0, color="#e9e9e9", lw=0)
@@ -41,14 +54,21 @@ def sides_of_neurons(ax: Axes, along_v: Tensor, along_u: Tensor, y: Tensor) -> N
             zorder=3,
         )
     ax.set(
-        xlim=(low, reach), ylim=(low, reach), xlabel=r"$y_i\langle v,x_i\rangle$", ylabel=r"$-y_i\langle u,x_i\rangle$"
+        xlim=(low, reach),
+        ylim=(low, reach),
+        xlabel=r"$y_i\langle v,x_i\rangle$",
+        ylabel=r"$-y_i\langle u,x_i\rangle$",
     )
     ax.set_title("sides of $v$ and $u$ (grey: wrong)")
     ax.legend(loc="best", handletextpad=0.2)
 
 
-def multiplier_interval(ax: Axes, share: Tensor, low: float, high: float, y: Tensor) -> None:
-    """Multipliers ``λ_i`` in units of their bounds' scale, with the open interval that item 3 gives them."""
+def multiplier_interval(
+    ax: Axes, share: Tensor, low: float, high: float, y: Tensor
+) -> None:
+    """Multipliers ``λ_i`` in units of their bounds' scale, with the open interval that
+    item 3 gives them.
+    """
     index = np.arange(len(share))
     ax.axhspan(low, high, color=SKY, alpha=0.22, lw=0)
     for bound in (low, high):
@@ -61,19 +81,34 @@ def multiplier_interval(ax: Axes, share: Tensor, low: float, high: float, y: Ten
         title=r"$\lambda_i R_{\max}^2$ in its interval",
     )
     # The interval and every multiplier stay in view, whatever the sliders do.
-    smallest = min(low, float(share[share > 0].min()) if bool((share > 0).any()) else low)
+    smallest = min(
+        low, float(share[share > 0].min()) if bool((share > 0).any()) else low
+    )
     ax.set_ylim(smallest / 1.6, max(high, float(share.max())) * 1.6)
 
 
 def boundary_slice(
-    ax: Axes, horizontal: Tensor, vertical: Tensor, f: Tensor, points: Tensor, y: Tensor, title: str
+    ax: Axes,
+    horizontal: Tensor,
+    vertical: Tensor,
+    f: Tensor,
+    points: Tensor,
+    y: Tensor,
+    title: str,
 ) -> None:
-    """A network's output on a plane of inputs, its zero line, and samples lying in that plane (k, 2)."""
+    """A network's output on a plane of inputs, its zero line, and samples lying in that
+    plane (k, 2).
+    """
     largest = float(f.abs().max())
     ax.imshow(
         f / largest,
         origin="lower",
-        extent=(float(horizontal[0]), float(horizontal[-1]), float(vertical[0]), float(vertical[-1])),
+        extent=(
+            float(horizontal[0]),
+            float(horizontal[-1]),
+            float(vertical[0]),
+            float(vertical[-1]),
+        ),
         cmap=DIVERGING,
         vmin=-1,
         vmax=1,
@@ -83,28 +118,50 @@ def boundary_slice(
     for label, marker in ((1, "o"), (-1, "s")):
         chosen = y == label
         ax.scatter(
-            *points[chosen].T, c=BLUE if label > 0 else ORANGE, marker=marker, s=60, edgecolors="white", zorder=3
+            *points[chosen].T,
+            c=BLUE if label > 0 else ORANGE,
+            marker=marker,
+            s=60,
+            edgecolors="white",
+            zorder=3,
         )
     ax.set(title=title, xticks=[], yticks=[], aspect="equal")
     ax.grid(False)
 
 
-def break_curves(ax: Axes, P: Tensor, curves: dict[str, Tensor], marks: dict[str, float]) -> None:
-    """How far parts of items 1 to 3 are from failing as correlation P grows (1 at P = 0, 0 where they fail), with
-    marked values of P.
+def break_curves(
+    ax: Axes, P: Tensor, curves: dict[str, Tensor], marks: dict[str, float]
+) -> None:
+    """How far parts of items 1 to 3 are from failing as correlation P grows (1 at P =
+    0, 0 where they fail), with marked values of P.
     """
     for (name, values), style in zip(curves.items(), ("-", "--", "-.", ":")):
         ax.plot(P, values, ls=style, label=name)
     ax.axhline(0, color="black", lw=0.9)
     for name, place in marks.items():
         ax.axvline(place, color=GREY, lw=1, ls=":")
-        ax.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), rotation=40, fontsize=9, color="#333333")
-    ax.set(xlabel=r"$P = p(n-1)/R_{\min}^2$", ylabel="distance from failing", ylim=(-0.35, 1.05))
+        ax.annotate(
+            name,
+            (place, 1.02),
+            xycoords=("data", "axes fraction"),
+            rotation=40,
+            fontsize=9,
+            color="#333333",
+        )
+    ax.set(
+        xlabel=r"$P = p(n-1)/R_{\min}^2$",
+        ylabel="distance from failing",
+        ylim=(-0.35, 1.05),
+    )
     ax.legend()
 
 
-def neuron_arrows(axes: Sequence[Axes], snapshots: Sequence[Tensor], a: Tensor, titles: Sequence[str]) -> None:
-    """Rows of W (m, 2) in a plane, as arrows from the origin, each snapshot on its own scale; blue where a > 0."""
+def neuron_arrows(
+    axes: Sequence[Axes], snapshots: Sequence[Tensor], a: Tensor, titles: Sequence[str]
+) -> None:
+    """Rows of W (m, 2) in a plane, as arrows from the origin, each snapshot on its own
+    scale; blue where a > 0.
+    """
     for ax, rows, title in zip(axes, snapshots, titles):
         rows = rows / rows.norm(dim=-1).max()
         ax.quiver(
@@ -117,6 +174,13 @@ def neuron_arrows(axes: Sequence[Axes], snapshots: Sequence[Tensor], a: Tensor, 
             width=0.012,
             alpha=0.75,
         )
-        ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), aspect="equal", xticks=[], yticks=[], title=title)
+        ax.set(
+            xlim=(-1.15, 1.15),
+            ylim=(-1.15, 1.15),
+            aspect="equal",
+            xticks=[],
+            yticks=[],
+            title=title,
+        )
         ax.grid(False)
         ax.spines[:].set_visible(False)

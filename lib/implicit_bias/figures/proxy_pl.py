@@ -11,8 +11,16 @@ from torch import Tensor
 from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
 
 
-def reachable_pulls(ax: Axes, corners: Tensor, gamma: float, nearest: Tensor, pulls: Tensor | None = None) -> None:
-    """The plane of two signed samples (2, 2): where a neuron's pull can lie, the nearest one, pulls seen (k, 2)."""
+def reachable_pulls(
+    ax: Axes,
+    corners: Tensor,
+    gamma: float,
+    nearest: Tensor,
+    pulls: Tensor | None = None,
+) -> None:
+    """The plane of two signed samples (2, 2): where a neuron's pull can lie, the
+    nearest one, pulls seen (k, 2).
+    """
     first, second = corners.tolist()
     inner = [[gamma * c for c in point] for point in (second, first)]
     ax.fill(*zip(first, second, *inner), color=SKY, alpha=0.35, lw=0)
@@ -34,20 +42,32 @@ def reachable_pulls(ax: Axes, corners: Tensor, gamma: float, nearest: Tensor, pu
 
 
 def levels(ax: Axes, named: Mapping[str, float], vertical: bool = False) -> None:
-    """Constants of the inequality as labelled lines: dashed for a paper's, solid for the best."""
-    for (name, value), colour, style in zip(named.items(), (ORANGE, GREEN, PURPLE), ("--", "-", ":")):
-        (ax.axvline if vertical else ax.axhline)(value, color=colour, ls=style, lw=1.6, label=name)
+    """Constants of the inequality as labelled lines: dashed for a paper's, solid for
+    the best.
+    """
+    for (name, value), colour, style in zip(
+        named.items(), (ORANGE, GREEN, PURPLE), ("--", "-", ":")
+    ):
+        (ax.axvline if vertical else ax.axhline)(
+            value, color=colour, ls=style, lw=1.6, label=name
+        )
 
 
-def ratio_curves(ax: Axes, clock: Tensor, ratios: Tensor, names: list[str], colours: list[str]) -> None:
+def ratio_curves(
+    ax: Axes, clock: Tensor, ratios: Tensor, names: list[str], colours: list[str]
+) -> None:
     """The ratio ‖∇L‖/G along runs: clocks and ratios (T, runs)."""
     for k, (name, colour) in enumerate(zip(names, colours)):
         ax.plot(clock[:, k], ratios[:, k], color=colour, label=name)
     ax.set(xlabel=r"loss clock $s=\log(1/L)$", ylabel=r"$\|\nabla L\|_F\,/\,G$")
 
 
-def search_curves(ax: Axes, steps: Tensor, history: Tensor, seen: tuple[float, float] | None = None) -> None:
-    """An adversary's best ratio so far (T, starts) against its steps, and a band of ratios seen at random networks."""
+def search_curves(
+    ax: Axes, steps: Tensor, history: Tensor, seen: tuple[float, float] | None = None
+) -> None:
+    """An adversary's best ratio so far (T, starts) against its steps, and a band of
+    ratios seen at random networks.
+    """
     if seen is not None:
         ax.axhspan(*seen, color=GREY, alpha=0.16, lw=0, label="random networks")
     ax.plot(steps, history, color=BLUE, lw=0.8, alpha=0.7)
@@ -56,11 +76,20 @@ def search_curves(ax: Axes, steps: Tensor, history: Tensor, seen: tuple[float, f
 
 
 def time_curves(ax: Axes, x: Tensor, curves: Mapping[str, Tensor], xlabel: str) -> None:
-    """Times against n or γ on logarithmic axes: bounds first (dashed), then what was measured (marked)."""
-    styles = (("--", "", ORANGE), ("--", "", GREEN), ("-", "o", BLUE), ("-", "s", PURPLE))
+    """Times against n or γ on logarithmic axes: bounds first (dashed), then what was
+    measured (marked).
+    """
+    styles = (
+        ("--", "", ORANGE),
+        ("--", "", GREEN),
+        ("-", "o", BLUE),
+        ("-", "s", PURPLE),
+    )
     for (name, values), (line, marker, colour) in zip(curves.items(), styles):
         ax.plot(x, values, ls=line, marker=marker, ms=4.5, color=colour, label=name)
-    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=r"time until $L<\log(2)/n$")
+    ax.set(
+        xscale="log", yscale="log", xlabel=xlabel, ylabel=r"time until $L<\log(2)/n$"
+    )
 
 
 def constants_against_correlation(
@@ -73,9 +102,18 @@ def constants_against_correlation(
         ax.plot(P, values, ls=line, marker=marker, ms=5, color=colour, label=name)
     for name, place in marks.items():
         ax.axvline(place, color=GREY, lw=1, ls=":")
-        ax.annotate(name, (place, 1.02), xycoords=("data", "axes fraction"), fontsize=9, color="#333333", ha="center")
+        ax.annotate(
+            name,
+            (place, 1.02),
+            xycoords=("data", "axes fraction"),
+            fontsize=9,
+            color="#333333",
+            ha="center",
+        )
     ax.set(
-        xlabel=r"$P = p(n-1)/R_{\min}^2$", ylabel=r"constant $\cdot\,\sqrt{n}\,/\,(\gamma R_{\min})$", ylim=(0, 1.08)
+        xlabel=r"$P = p(n-1)/R_{\min}^2$",
+        ylabel=r"constant $\cdot\,\sqrt{n}\,/\,(\gamma R_{\min})$",
+        ylim=(0, 1.08),
     )
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.legend()

@@ -1,4 +1,5 @@
-"""One style for all figures: Okabe and Ito's colours, which colour-blind readers tell apart, on a white ground.
+"""One style for all figures: Okabe and Ito's colours, which colour-blind readers tell
+apart, on a white ground.
 
 The pages turn white into their own background when the reader's page is dark.
 """
@@ -29,7 +30,9 @@ COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, "#000000")
 SIX_COLOURS = COLOURS[:6]
 """The same without black."""
 
-DIVERGING = LinearSegmentedColormap.from_list("orange-white-blue", [ORANGE, "#ffffff", BLUE])
+DIVERGING = LinearSegmentedColormap.from_list(
+    "orange-white-blue", [ORANGE, "#ffffff", BLUE]
+)
 """Orange for the negative class, blue for the positive one, white between."""
 
 STYLE = {
@@ -54,7 +57,9 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set the book's style for every later figure, at twice the screen's resolution in notebooks."""
+    """Set the book's style for every later figure, at twice the screen's resolution in
+    notebooks.
+    """
     plt.rcParams.update(STYLE)
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -64,9 +69,13 @@ def use_style() -> None:
         pass
 
 
-def panels(count: int, height: float = 3.1, widths: Sequence[float] | None = None) -> tuple[Figure, np.ndarray]:
+def panels(
+    count: int, height: float = 3.1, widths: Sequence[float] | None = None
+) -> tuple[Figure, np.ndarray]:
     """A row of ``count`` axes in the book's width."""
-    return plt.subplots(1, count, figsize=(7.2, height), width_ratios=widths, squeeze=False)
+    return plt.subplots(
+        1, count, figsize=(7.2, height), width_ratios=widths, squeeze=False
+    )
 
 
 def colour_of(y: Tensor) -> list[str]:
@@ -76,4 +85,12 @@ def colour_of(y: Tensor) -> list[str]:
 
 def guide(ax: Axes, clock: Tensor, constant: float, power: float, label: str) -> None:
     """A dashed power law ``constant · clock^power`` to hold data against."""
-    ax.plot(clock, constant * np.asarray(clock) ** power, color="black", ls="--", lw=1.1, label=label, zorder=1)
+    ax.plot(
+        clock,
+        constant * np.asarray(clock) ** power,
+        color="black",
+        ls="--",
+        lw=1.1,
+        label=label,
+        zorder=1,
+    )

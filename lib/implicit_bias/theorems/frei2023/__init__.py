@@ -1,0 +1,10 @@
+"""Frei, Vardi, Bartlett, Srebro, Hu (ICLR 2023): implicit bias in leaky ReLU networks
+trained on high-dimensional data.
+
+One file a statement or tight group of statements, named as the source names it; each enters
+its claims where it is imported. The other files are what several of them share.
+"""
+
+from ..claim import enter_all
+
+__all__ = enter_all(__name__, __path__)

@@ -1,0 +1,9 @@
+"""What was found here: sharper than the papers, or at odds with what they print.
+
+One file a statement or tight group of statements, named as the source names it; each enters
+its claims where it is imported. The other files are what several of them share.
+"""
+
+from ..claim import enter_all
+
+__all__ = enter_all(__name__, __path__)

@@ -1,0 +1,1 @@
+"""Values of users: taken in, refused by name, compared, and worded."""
