@@ -25,6 +25,9 @@ __all__ = [
     "Outcome",
     "Trajectory",
     "a_run",
+    "recorded_clock",
+    "recorded_steps",
+    "step_size_of",
     "minibatch_rule",
 ]
 
@@ -260,3 +263,39 @@ def a_run(value: object, argument: str = "run") -> Trajectory:
         return value
     made = "gradient_descent, sgd and gradient_flow return it"
     return fail(argument, f"a Trajectory, as {made}", type(value).__name__)
+
+
+def recorded_steps(run: Trajectory, argument: str = "run") -> Tensor:
+    """The descent steps (T,) of the records.
+
+    Raises
+    ------
+    ValueError
+        For a run of gradient flow.
+    """
+    if run.step is None:
+        wanted = "a run of gradient_descent"
+        fail(argument, wanted, "one of gradient_flow, which has no steps")
+    return run.step
+
+
+def step_size_of(run: Trajectory, argument: str = "run") -> float | Tensor:
+    """The step size of a run of descent; a run of flow is refused."""
+    if run.step_size is None:
+        wanted = "a run of gradient_descent"
+        fail(argument, wanted, "one without a step size")
+    return run.step_size
+
+
+def recorded_clock(run: Trajectory, argument: str = "run") -> tuple[Tensor, Tensor]:
+    """The loss clock ``s`` (T,) and ``log t`` (T, ...) of the records.
+
+    Raises
+    ------
+    ValueError
+        For a run of descent.
+    """
+    if run.s is None or run.log_time is None:
+        wanted = "a run of gradient_flow"
+        fail(argument, wanted, "one of descent, which has no loss clock")
+    return run.s, run.log_time
