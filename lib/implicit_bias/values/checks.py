@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ FLOATING = frozenset({torch.float32, torch.float64})
 """Kinds of numbers that the library computes with."""
 
 
-def fail(argument: str, expected: str, got: object) -> None:
+def fail(argument: str, expected: str, got: object) -> NoReturn:
     """Raise the one kind of error this library raises for bad input."""
     raise ValueError(f"{argument}: expected {expected}, got {shown(got, str, 300)}")
 
