@@ -8,8 +8,9 @@ entered among those that torch may rebuild.
 from __future__ import annotations
 
 import os
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from pathlib import Path
+from typing import ClassVar, NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ class Savable:
     again.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
+
     def __init_subclass__(cls, **rest: object) -> None:
         super().__init_subclass__(**rest)
         # Not what users derive: torch.load rebuilds only what is known to do no harm.
@@ -51,10 +54,10 @@ class Savable:
             If it holds an activation or a loss of your own, which are code: pickle does
             these.
         """
-        return _encode(self)
+        return _encode_fields(self)
 
     @classmethod
-    def from_state_dict(cls, state: dict[str, object]):
+    def from_state_dict(cls, state: dict[str, object]) -> Self:
         """What :meth:`state_dict` was taken of, checked like any other input."""
         value = _decode(state)
         if not isinstance(value, cls):
@@ -75,11 +78,24 @@ class Savable:
             part.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | os.PathLike, device: str | torch.device = "cpu"):
+    def load(cls, path: str | os.PathLike, device: str | torch.device = "cpu") -> Self:
         """Read what :meth:`save` wrote, onto a device; no code in the file is run."""
         return cls.from_state_dict(
             torch.load(path, map_location=device, weights_only=True)
         )
+
+
+def _encode_fields(value: Savable) -> dict[str, object]:
+    kind = type(value).__name__
+    if _SAVABLE.get(kind) is not type(value):
+        _refuse(value)
+    return {KIND: kind} | {
+        f.name: _encode(getattr(value, f.name)) for f in fields(value)
+    }
+
+
+def _refuse(value: object) -> NoReturn:
+    fail("state", "objects of this library (pickle saves your own)", shown(value))
 
 
 def _encode(value: object) -> object:
@@ -91,14 +107,10 @@ def _encode(value: object) -> object:
                 value.name,
             )
         return {KIND: "Loss", "name": value.name}
+    if isinstance(value, Savable):
+        return _encode_fields(value)
     if is_dataclass(value):
-        if _SAVABLE.get(type(value).__name__) is not type(value):
-            fail(
-                "state", "objects of this library (pickle saves your own)", shown(value)
-            )
-        return {KIND: type(value).__name__} | {
-            f.name: _encode(getattr(value, f.name)) for f in fields(value)
-        }
+        _refuse(value)
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, dict):
@@ -120,7 +132,10 @@ def _decode(value: object) -> object:
         return entries
     kind = value[KIND]
     if kind == "Loss":
-        return losses.get(entries.get("name"))
+        name = entries.get("name")
+        if not isinstance(name, str):
+            fail("loss", "the name of one", shown(name))
+        return losses.get(name)
     if kind not in _SAVABLE:
         fail("state", f"a kind among {', '.join(_SAVABLE)}", shown(kind))
     unknown = entries.keys() - {f.name for f in fields(_SAVABLE[kind])}

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..saving import Savable
@@ -65,48 +66,41 @@ class Dataset(Comparable, Savable):
 
     x: Tensor
     y: Tensor
-    ambient_dim: int | None = None
+    ambient_dim: int
     means: Tensor | None = field(default=None, repr=False)
 
-    def __post_init__(self) -> None:
-        x = own_tensor(self.x, "x")
-        y = own_tensor(self.y, "y")
-        if x.ndim < 2 or 0 in x.shape:
-            fail("x", "a non-empty array of shape (..., n, d)", tuple(x.shape))
-        if y.shape != x.shape[:-1]:
-            fail(
-                "y", f"shape {tuple(x.shape[:-1])}, one label a sample", tuple(y.shape)
-            )
-        finite(x, "x")
-        _check_norms(x)
-        wrong = (y != 1) & (y != -1)
-        if wrong.any():
-            place = tuple(wrong.nonzero()[0].tolist())
-            fail(
-                "y",
-                "labels +1 or -1",
-                f"{y[place].item()} at index {place if len(place) > 1 else place[0]}",
-            )
+    # Written out, for what is taken is wider than what is kept.
+    def __init__(
+        self,
+        x: Tensor | ArrayLike,
+        y: Tensor | ArrayLike,
+        ambient_dim: int | None = None,
+        means: Tensor | ArrayLike | None = None,
+    ) -> None:
+        samples = own_tensor(x, "x")
+        labels = own_tensor(y, "y")
+        if samples.ndim < 2 or 0 in samples.shape:
+            expected = "a non-empty array of shape (..., n, d)"
+            fail("x", expected, tuple(samples.shape))
+        if labels.shape != samples.shape[:-1]:
+            expected = f"shape {tuple(samples.shape[:-1])}, one label a sample"
+            fail("y", expected, tuple(labels.shape))
+        finite(samples, "x")
+        _check_norms(samples)
+        _check_labels(labels)
+        columns = samples.shape[-1]
         ambient = (
-            x.shape[-1]
-            if self.ambient_dim is None
-            else positive_int(self.ambient_dim, "ambient_dim")
+            columns if ambient_dim is None else positive_int(ambient_dim, "ambient_dim")
         )
-        if ambient < x.shape[-1]:
-            fail("ambient_dim", f"at least the {x.shape[-1]} columns of x", ambient)
-        object.__setattr__(self, "x", x)
-        object.__setattr__(self, "y", y.to(x))
+        if ambient < columns:
+            fail("ambient_dim", f"at least the {columns} columns of x", ambient)
+        centres = None if means is None else own_tensor(means, "means").to(samples)
+        if centres is not None:
+            _check_means(centres, columns)
+        object.__setattr__(self, "x", samples)
+        object.__setattr__(self, "y", labels.to(samples))
         object.__setattr__(self, "ambient_dim", ambient)
-        if self.means is not None:
-            means = own_tensor(self.means, "means").to(x)
-            if means.ndim < 2 or means.shape[-1] != x.shape[-1]:
-                fail(
-                    "means",
-                    f"shape (..., k, {x.shape[-1]}), in the coordinates of x",
-                    tuple(means.shape),
-                )
-            finite(means, "means")
-            object.__setattr__(self, "means", means)
+        object.__setattr__(self, "means", centres)
 
     @property
     def n(self) -> int:
@@ -201,6 +195,27 @@ class Dataset(Comparable, Savable):
             f"Dataset(n={self.n}, {where}{batch}, "
             f"{str(self.x.dtype).removeprefix('torch.')})"
         )
+
+
+def _check_labels(y: Tensor) -> None:
+    wrong = (y != 1) & (y != -1)
+    if wrong.any():
+        place = tuple(wrong.nonzero()[0].tolist())
+        fail(
+            "y",
+            "labels +1 or -1",
+            f"{y[place].item()} at index {place if len(place) > 1 else place[0]}",
+        )
+
+
+def _check_means(means: Tensor, columns: int) -> None:
+    if means.ndim < 2 or means.shape[-1] != columns:
+        fail(
+            "means",
+            f"shape (..., k, {columns}), in the coordinates of x",
+            tuple(means.shape),
+        )
+    finite(means, "means")
 
 
 def _check_norms(x: Tensor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from ..values.checks import fail, shown
@@ -13,7 +15,7 @@ from .span import generator
 __all__ = ["digits"]
 
 
-def _two_digits(classes: object) -> tuple[int, int]:
+def _two_digits(classes: Iterable[object]) -> tuple[int, int]:
     """Two different digits."""
     try:
         found = tuple(

@@ -60,12 +60,17 @@ class Spectrum(Comparable, Savable):
         multiplicities whole numbers >= 1.
     """
 
-    eigenvalues: Tensor | Sequence[float]
-    multiplicities: Tensor | Sequence[float]
+    eigenvalues: Tensor
+    multiplicities: Tensor
 
-    def __post_init__(self) -> None:
-        s = own_tensor(self.eigenvalues, "eigenvalues").double()
-        m = own_tensor(self.multiplicities, "multiplicities").double()
+    # Written out, for what is taken is wider than what is kept.
+    def __init__(
+        self,
+        eigenvalues: Tensor | Sequence[float],
+        multiplicities: Tensor | Sequence[float],
+    ) -> None:
+        s = own_tensor(eigenvalues, "eigenvalues").double()
+        m = own_tensor(multiplicities, "multiplicities").double()
         if s.ndim != 1 or s.shape != m.shape or len(s) == 0:
             fail(
                 "eigenvalues, multiplicities",

@@ -82,7 +82,7 @@ def data_conditions(
     the condition holds.
     """
     leak = _leak_beside(data, gamma)
-    C = _read(data, C, "C")
+    constant = _read(data, C, "C")
     size = data.R_min.double() ** 2
     return {
         "H-3.2": H_3_2(data, gamma),
@@ -92,10 +92,13 @@ def data_conditions(
             "H-K4.1",
             "R_min² ≥ C R² γ⁻⁴ n p",
             size,
-            _bound(C / leak**4, data, squared_ratio=True),
+            _bound(constant / leak**4, data, squared_ratio=True),
         ),
         "H-K4.3": inequality(
-            "H-K4.3", "R_min² ≥ C R² n p", size, _bound(C, data, squared_ratio=True)
+            "H-K4.3",
+            "R_min² ≥ C R² n p",
+            size,
+            _bound(constant, data, squared_ratio=True),
         ),
     }
 
@@ -165,14 +168,14 @@ def H_K4_1(
     ``η ≤ nm/(C R_max²)``, scale ``σ₀ ≤ γ/(C R_max √log(mn/δ))``.
     """
     gamma = _leak_beside(data, gamma)
-    C = _read(data, C, "C")
+    constant = _read(data, C, "C")
     delta = failure_probability(delta)
-    parts = _K_step_and_scale(data, gamma, m, step_size, scale, C, delta)
+    parts = _K_step_and_scale(data, gamma, m, step_size, scale, constant, delta)
     return inequality(
         "H-K4.1",
         "R_min² ≥ C R² γ⁻⁴ n p (and step, scale)",
         data.R_min.double() ** 2,
-        _bound(C / gamma**4, data, squared_ratio=True),
+        _bound(constant / gamma**4, data, squared_ratio=True),
         parts,
     )
 
@@ -190,22 +193,21 @@ def H_K4_3(
     """
     a_dataset(data)
     m = positive_int(m, "m")
-    C = _read(data, C, "C")
+    constant = _read(data, C, "C")
     delta = failure_probability(delta)
-    parts = _K_step_and_scale(
-        data, torch.tensor(1.0, dtype=torch.float64), m, step_size, scale, C, delta
-    )
+    one = torch.tensor(1.0, dtype=torch.float64)
+    parts = _K_step_and_scale(data, one, m, step_size, scale, constant, delta)
     width = inequality(
         "width",
         "m ≥ C log(n/δ)",
         m,
-        C * torch.tensor(data.n / delta, dtype=torch.float64).log(),
+        constant * torch.tensor(data.n / delta, dtype=torch.float64).log(),
     )
     return inequality(
         "H-K4.3",
         "R_min² ≥ C R² n p (and width, step, scale)",
         data.R_min.double() ** 2,
-        _bound(C, data, squared_ratio=True),
+        _bound(constant, data, squared_ratio=True),
         (*parts, width),
     )
 
@@ -216,7 +218,7 @@ def _K_step_and_scale(
     m: int,
     step_size: object,
     scale: object,
-    C: float,
+    C: Tensor,
     delta: float,
 ) -> tuple[Hypothesis, Hypothesis]:
     m = positive_int(m, "m")

@@ -57,9 +57,11 @@ def inequality(
     parts: tuple[Hypothesis, ...] = (),
 ) -> Hypothesis:
     """``lhs ≥ rhs``, of numbers or tensors that broadcast, as a hypothesis in float64."""
-    lhs = torch.as_tensor(lhs, dtype=torch.float64)
-    rhs = torch.as_tensor(rhs, dtype=torch.float64)
-    return Hypothesis(name, statement, *torch.broadcast_tensors(lhs, rhs), parts)
+    left, right = torch.broadcast_tensors(
+        torch.as_tensor(lhs, dtype=torch.float64),
+        torch.as_tensor(rhs, dtype=torch.float64),
+    )
+    return Hypothesis(name, statement, left, right, parts)
 
 
 def _read(data: Dataset, value: object, argument: str, *, zero: bool = False) -> Tensor:

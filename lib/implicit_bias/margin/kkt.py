@@ -74,7 +74,9 @@ class KKTPoint(Comparable, Savable):
         return self.net.weights
 
 
-def kkt_matrix(data: Dataset, m_pos: int, m_neg: int, gamma: float | Tensor) -> Tensor:
+def kkt_matrix(
+    data: Dataset, m_pos: float, m_neg: float, gamma: float | Tensor
+) -> Tensor:
     """``K`` (..., n, n) with ``Kλ = 1`` at the point of F-3.2:
     ``y_i y_k ⟨x_i,x_k⟩ (m1 s_i s_k + m2 t_i t_k)/m``.
 

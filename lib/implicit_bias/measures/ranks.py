@@ -98,11 +98,10 @@ def _parallel(net: TwoLayer, other: TwoLayer) -> bool:
     """
     if net.frozen_gram is None or other.frozen_gram is None or net.m != other.m:
         return False
-    ours, theirs = (
-        (
-            F.frozen_gram
-            / F.frozen_gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
-        )
-        for F in (net, other)
-    )
+    ours = _of_unit_trace(net.frozen_gram)
+    theirs = _of_unit_trace(other.frozen_gram)
     return torch.allclose(ours, theirs.to(ours))
+
+
+def _of_unit_trace(gram: Tensor) -> Tensor:
+    return gram / gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]

@@ -12,6 +12,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ class Activation(Comparable, Savable):
     gamma: float | Tensor
     smooth: bool = False
 
-    degree = None
+    degree: ClassVar[int | None] = None
     """The k with ``φ(βz) = β^k φ(z)`` for all β > 0; None where there is none, or none
     known.
     """
@@ -89,8 +90,9 @@ class Activation(Comparable, Savable):
     """Whether ``φ(z) = γz + (1-γ) log((1 + e^z)/2)``."""
 
     def __new__(cls, name: object = None, *rest: object, **more: object) -> Activation:
-        known = cls is Activation and isinstance(name, str)
-        return object.__new__(KINDS.get(name, cls) if known else cls)
+        if cls is Activation and isinstance(name, str):
+            return object.__new__(KINDS.get(name, cls))
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
@@ -190,7 +192,7 @@ class Activation(Comparable, Savable):
         return self.degree == 1
 
     @property
-    def offset_below(self) -> float | None:
+    def offset_below(self) -> float | Tensor | None:
         """``lim φ(z) - γz`` at ``z → -∞``, for one leak; None where it is not known."""
         return None
 
@@ -244,11 +246,12 @@ class Activation(Comparable, Savable):
         return changed
 
 
-def _mean(f) -> Tensor:
+def _mean(f: Callable[[float], Tensor]) -> Tensor:
     """``∫ f(s) ds`` over [0, 1], by Gauss's rule."""
-    total = 0.0
-    for node, weight in zip(NODES, WEIGHTS):
-        total = total + weight / 2 * f((1 + node) / 2)
+    parts = (weight / 2 * f((1 + node) / 2) for node, weight in zip(NODES, WEIGHTS))
+    total = next(parts)
+    for part in parts:
+        total = total + part
     return total
 
 

@@ -141,7 +141,7 @@ class SmoothedLeakyReLU(_Known):
         return (1 - self.gamma) / 4
 
     @property
-    def offset_below(self) -> float:
+    def offset_below(self) -> float | Tensor:
         """``-(1-γ) log 2``: far below 0 this is the leaky ReLU, shifted."""
         return -((1 - self.gamma) * math.log(2))
 

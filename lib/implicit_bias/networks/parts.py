@@ -109,7 +109,8 @@ def _seeded_weights(
         fail("seed", "a whole number, or a list of at least one", shown(seed))
     parts = [_draw(one, m, d, outside) for one in seeds]
     weights = torch.stack([inside for inside, _ in parts])
-    return weights, torch.stack([gram for _, gram in parts]) if outside else None
+    grams = [gram for _, gram in parts if gram is not None]
+    return weights, torch.stack(grams) if grams else None
 
 
 def _draw(
@@ -123,7 +124,7 @@ def _draw(
 def _batches_fit(net: TwoLayer, batch: torch.Size, argument: str) -> None:
     """Refuse a batch that does not broadcast with that of the network."""
     gamma = getattr(net.activation.gamma, "shape", ())
-    own = joint_shape(net.weights.shape[:-2], net.a.shape[:-1], gamma)
+    own = torch.broadcast_shapes(net.weights.shape[:-2], net.a.shape[:-1], gamma)
     if joint_shape(own, batch) is None:
         fail(
             argument,

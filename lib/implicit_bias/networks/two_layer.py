@@ -86,7 +86,7 @@ class TwoLayer(Comparable, Savable):
             frozen = own_tensor(self.frozen_gram, "frozen_gram").to(weights)
             _check_gram(frozen, self.m, "frozen_gram")
             object.__setattr__(self, "frozen_gram", frozen)
-        own = joint_shape(weights.shape[:-2], a.shape[:-1])
+        own = torch.broadcast_shapes(weights.shape[:-2], a.shape[:-1])
         gamma = getattr(self.activation.gamma, "shape", ())
         if joint_shape(own, gamma) is None:
             fail(

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import operator
-
 import torch
 from torch import Tensor
 
 from ..networks.two_layer import TwoLayer
 from ..values.checks import fail
+from ..values.scalars import whole_number
 
-__all__ = ["batch_index", "entry", "pick", "whole_number"]
-
-
-def whole_number(value: object) -> int | None:
-    """An integer, or None for what is none; True is none."""
-    if isinstance(value, bool) or getattr(value, "dtype", None) == torch.bool:
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:
-        return None
+__all__ = ["batch_index", "entry", "pick"]
 
 
 def batch_index(index: tuple[object, ...], batch: torch.Size) -> tuple[int, ...]:
     """The place of one run in a batch, counted from 0."""
     if len(index) != len(batch):
         fail("index", f"{len(batch)} numbers, one for each batch dimension", index)
-    places = tuple(map(whole_number, index))
-    if not all(
-        place is not None and -size <= place < size
-        for place, size in zip(places, batch)
-    ):
-        fail("index", f"whole numbers within the batch {tuple(batch)}", index)
-    return tuple(place % size for place, size in zip(places, batch))
+    places = []
+    for number, size in zip(index, batch):
+        place = whole_number(number)
+        if place is None or not -size <= place < size:
+            fail("index", f"whole numbers within the batch {tuple(batch)}", index)
+        places.append(place % size)
+    return tuple(places)
 
 
 def pick(

@@ -16,7 +16,8 @@ from ..networks.two_layer import TwoLayer
 from ..saving import Savable
 from ..values.checks import destination, fail
 from ..values.comparing import Comparable
-from .batch_entries import batch_index, entry, pick, whole_number
+from ..values.scalars import whole_number
+from .batch_entries import batch_index, entry, pick
 
 __all__ = [
     "DESCENT",

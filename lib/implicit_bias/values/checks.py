@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 import torch
 from torch import Tensor
@@ -47,16 +47,16 @@ def shown(
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _ordinary(value: object) -> bool:
+def _ordinary(value: object) -> TypeGuard[Tensor]:
     """Whether this is a plain tensor, of which nothing is asked: steps of descent pass
     here.
     """
-    plain = (
+    return (
         type(value) is Tensor
         and value.dtype in FLOATING
         and value.layout is torch.strided
+        and not (value.is_meta or value.is_nested or value.is_neg())
     )
-    return plain and not (value.is_meta or value.is_nested or value.is_neg())
 
 
 def as_float_tensor(value: object, argument: str) -> Tensor:
@@ -101,8 +101,10 @@ def destination(*args: object, **named: object) -> None:
     kinds = (str, int, torch.device, torch.dtype, Tensor, type(None))
     if not args + tuple(named.values()) or (args and not isinstance(args[0], kinds)):
         fail("to", expected, given or "nothing")
+    # What arguments there may be, torch says itself.
+    move: Callable[..., Tensor] = torch.zeros((), dtype=torch.float64).to
     try:
-        probe = torch.zeros((), dtype=torch.float64).to(*args, **named)
+        probe = move(*args, **named)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"to: expected {expected}, got {given} ({error})") from error
     if probe.is_meta or probe.dtype not in FLOATING:

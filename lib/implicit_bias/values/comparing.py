@@ -5,7 +5,8 @@ last bit.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -24,9 +25,9 @@ def same(one: object, other: object) -> bool:
         )
     if type(one) is not type(other):
         return False
-    if isinstance(one, (tuple, list)):
+    if isinstance(one, (tuple, list)) and isinstance(other, (tuple, list)):
         return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, Mapping):
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(
             same(one[key], other[key]) for key in one
         )
@@ -47,6 +48,8 @@ class Comparable:
     """A base for dataclasses that hold tensors: ``==`` says whether two have the same
     fields, bit for bit.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):

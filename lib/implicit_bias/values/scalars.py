@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ __all__ = [
     "scalar_or_tensor",
     "seed_number",
     "sorted_numbers",
+    "whole_number",
 ]
 
 
@@ -97,7 +99,9 @@ def a_choice(value: object, argument: str, choices: Sequence[str]) -> str:
     return value
 
 
-def sorted_numbers(values: object, argument: str, expected: str) -> list[float]:
+def sorted_numbers(
+    values: Iterable[SupportsFloat] | np.ndarray | Tensor, argument: str, expected: str
+) -> list[float]:
     """Finite numbers, at least one, each once and in order."""
     try:
         if isinstance(values, (np.ndarray, Tensor)):
@@ -172,19 +176,26 @@ def _item(value: Tensor | np.ndarray, argument: str) -> object:
         ) from error
 
 
+def whole_number(value: object) -> int | None:
+    """An integer, or None for what is none; True is none."""
+    boolean = isinstance(value, (bool, np.bool_))
+    if boolean or getattr(value, "dtype", None) == torch.bool:
+        return None
+    if not isinstance(value, SupportsIndex):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
 def seed_number(seed: object, argument: str = "seed") -> int | None:
     """A seed: None, or a whole number from 0 to 2³² - 1 (others would repeat the draws
     of one of these).
     """
     if seed is None:
         return None
-    boolean = (
-        isinstance(seed, (bool, np.bool_)) or getattr(seed, "dtype", None) == torch.bool
-    )
-    try:
-        whole = None if boolean else operator.index(seed)
-    except TypeError:
-        whole = None
+    whole = whole_number(seed)
     if whole is None or not 0 <= whole < 2**32:
         fail(argument, "a whole number from 0 to 2**32 - 1, or None", shown(seed))
     return whole
