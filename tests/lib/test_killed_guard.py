@@ -18,9 +18,9 @@ def test_a_clock_may_stand_still_to_rounding_but_not_go_back(back, refused):
     moved = replace(run, log_time=log_time)
     if refused:
         with pytest.raises(ValueError, match="^run: expected log_time that rises"):
-            records._loss_clock_fits(moved, "run")
+            records._loss_clock_fits(moved, "run", moved.s)
     else:
-        records._loss_clock_fits(moved, "run")
+        records._loss_clock_fits(moved, "run", moved.s)
 
 
 @pytest.mark.parametrize("index", [1, 3])

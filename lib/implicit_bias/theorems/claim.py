@@ -110,7 +110,7 @@ def register(
     positive: Callable[[], tuple],
     negative: Callable[[], tuple],
     status: str = "paper",
-    rules: dict[str, tuple[str, ...]] | None = None,
+    rules: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Verdict]], Callable[..., Verdict]]:
     """Decorate a check to enter it as a claim; ``positive`` and ``negative`` return the
     arguments of their instance.

@@ -81,4 +81,5 @@ def _fingerprint(run: Trajectory) -> tuple:
 def _checksum(value: object) -> object:
     if not isinstance(value, Tensor):
         return value
-    return zlib.crc32(value.detach().cpu().contiguous().numpy().reshape(-1).view("u1"))
+    array = value.detach().cpu().contiguous().numpy()
+    return zlib.crc32(array.reshape(-1).view("u1").data)

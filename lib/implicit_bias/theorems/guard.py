@@ -7,7 +7,7 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache, wraps
 
@@ -25,7 +25,7 @@ from .verdict import FAILS, HOLDS, UNDECIDED, Verdict
 __all__ = ["guarded"]
 
 
-def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
+def guarded(check: Callable, rules: Mapping[str, tuple[str, ...]]) -> Callable:
     """A check that first looks at what it is given: runs by :func:`genuine`, networks
     and data by their type and fit.
 
@@ -47,8 +47,9 @@ def guarded(check: Callable, rules: dict[str, tuple[str, ...]]) -> Callable:
                 given[name] = _admitted_number(check, name, value)
         nets = [value for value in given.values() if isinstance(value, TwoLayer)]
         data = given.get("data")
-        for net in nets if isinstance(data, Dataset) else []:
-            _fits(net, data)
+        if isinstance(data, Dataset):
+            for net in nets:
+                _fits(net, data)
         _one_batch(given)
         for name, value in given.items():
             given[name] = _at_home(value)
@@ -89,7 +90,7 @@ def _as_far_as_known(verdict: Verdict, given: Iterable[object]) -> Verdict:
 @cache
 def _kinds(check: Callable) -> dict[str, tuple[type, bool]]:
     """Which arguments are runs, networks or data, and whether each must be given."""
-    kinds = {}
+    kinds: dict[str, tuple[type, bool]] = {}
     for name, hint in _hints(check).items():
         options = typing.get_args(hint) or (hint,)
         for kind in (Trajectory, TwoLayer, Dataset):
@@ -139,8 +140,9 @@ def _one_batch(given: dict[str, object]) -> None:
             shapes[name] = value.x.shape[:-2]
     if not shapes:
         return
+    sizes = {name: given.get(name) for name in SIZES}
     numbers = {
-        name: given[name].shape for name in SIZES if isinstance(given.get(name), Tensor)
+        name: size.shape for name, size in sizes.items() if isinstance(size, Tensor)
     }
     batch = torch.Size()
     for name, shape in (shapes | numbers).items():
@@ -164,7 +166,7 @@ CURES = {
 def _admit(name: str, value: object, kind: type, rules: tuple[str, ...] | None) -> None:
     if not isinstance(value, kind):
         raise TypeError(f"{name}: expected {CURES[kind]}, got {type(value).__name__}")
-    if kind is Trajectory:
+    if isinstance(value, Trajectory):
         genuine(value, rules or ((FLOW,) if name == "flow" else (DESCENT,)), name)
 
 

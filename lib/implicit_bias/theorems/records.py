@@ -102,21 +102,22 @@ def _times_fit(run: Trajectory, name: str) -> None:
     if field == "step" and run.step_size is None:
         fail(name, "a step size", None)
     if field == "s":
-        _loss_clock_fits(run, name)
+        _loss_clock_fits(run, name, clock)
 
 
-def _loss_clock_fits(run: Trajectory, name: str) -> None:
+def _loss_clock_fits(run: Trajectory, name: str, clock: Tensor) -> None:
     # Of a batch the run that is least far stands at the clock; none does before its start.
     reached = -run.log_loss.reshape(len(run), -1)
     start = -run.loss.log_mean(run.data.y * run.initial(run.data.x))
-    off = (reached.amin(-1) - run.s).abs() > 1e-3 * (1 + run.s.abs())
-    if run.outcome.ok and bool((off & (run.s > start.min())).any()):
+    off = (reached.amin(-1) - clock).abs() > 1e-3 * (1 + clock.abs())
+    if run.outcome.ok and bool((off & (clock > start.min())).any()):
         fail(
             name,
             "s that fit its losses",
             "a clock other than log(1/L): the run is not what it says",
         )
-    if run.log_time is None or run.log_time.shape != run.log_loss.shape:
-        fail(name, "log_time with one entry for each loss", run.log_time)
-    if bool((run.log_time[1:] < run.log_time[:-1] - 1e-9).any()):
+    log_time = run.log_time
+    if log_time is None or log_time.shape != run.log_loss.shape:
+        fail(name, "log_time with one entry for each loss", log_time)
+    if bool((log_time[1:] < log_time[:-1] - 1e-9).any()):
         fail(name, "log_time that rises from record to record", "one that falls")

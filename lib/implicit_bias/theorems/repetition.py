@@ -13,7 +13,13 @@ from ..networks.two_layer import TwoLayer
 from ..training.descent import gradient_descent
 from ..training.flow import gradient_flow
 from ..training.flow_rough import COARSEST
-from ..training.trajectory import FLOW, Trajectory
+from ..training.trajectory import (
+    FLOW,
+    Trajectory,
+    recorded_clock,
+    recorded_steps,
+    step_size_of,
+)
 from ..values.checks import fail
 from .records import _relative
 
@@ -104,7 +110,8 @@ def _rounding(before: TwoLayer, again: TwoLayer, moved: float) -> Tensor:
 
 
 def _descent_again(run: Trajectory, name: str) -> None:
-    steps = run.step.tolist()
+    steps = recorded_steps(run, name).tolist()
+    step_size = step_size_of(run, name)
     batch = max(1, run.log_loss[0].numel())
     budget = max(
         1, min(REPEATED, int(ARITHMETIC / (batch * run.initial.m * run.data.n)))
@@ -115,7 +122,7 @@ def _descent_again(run: Trajectory, name: str) -> None:
     )
     if early and early[-1] > 0:
         again = gradient_descent(
-            run.initial, run.data, run.step_size, early[-1], run.loss, early
+            run.initial, run.data, step_size, early[-1], run.loss, early
         )
         for index in range(min(len(early), len(again))):
             _agree(
@@ -134,7 +141,7 @@ def _descent_again(run: Trajectory, name: str) -> None:
         if width <= most:
             before = run.net(index - 1)
             again = gradient_descent(
-                before, run.data, run.step_size, width, run.loss, [width]
+                before, run.data, step_size, width, run.loss, [width]
             )
             allowed = _rounding(before, again.final, MOVED) + _pulled(run, index, width)
             _agree(run, name, index, again.final, allowed)
@@ -148,7 +155,7 @@ def _pulled(run: Trajectory, index: int, width: int) -> Tensor:
     """
     pulls = run.loss.g(run.margins[index - 1 : index + 1]).mean(-1).amax(0)
     size = (
-        torch.as_tensor(run.step_size, dtype=pulls.dtype)
+        torch.as_tensor(step_size_of(run), dtype=pulls.dtype)
         * run.data.R_max
         * run.initial.a.norm(dim=-1)
     )
@@ -186,8 +193,9 @@ def _is_odd(
     """Whether the way between two networks is shorter or longer than the steps of any
     of ``pulls``, by more than ``ODD``.
     """
-    size = torch.as_tensor(run.step_size, dtype=pulls[0].dtype)
-    steps = float(run.step[index] - run.step[index - 1]) * size
+    size = torch.as_tensor(step_size_of(run), dtype=pulls[0].dtype)
+    recorded = recorded_steps(run)
+    steps = float(recorded[index] - recorded[index - 1]) * size
     way = _length(after.weights - before.weights)
     least = steps * torch.minimum(*pulls) / ODD
     most = steps * torch.maximum(*pulls) * ODD
@@ -200,7 +208,7 @@ def _not_there_yet(run: Trajectory, name: str, index: int, steps: int) -> None:
     a small part of its steps.
     """
     again = gradient_descent(
-        run.net(index - 1), run.data, run.step_size, steps, run.loss, [steps]
+        run.net(index - 1), run.data, step_size_of(run), steps, run.loss, [steps]
     )
     if bool((again.log_loss[-1] < run.log_loss[index] - _relative(run)).any()):
         how = f"step size {run.step_size}, {run.loss.name} loss"
@@ -227,8 +235,9 @@ def _stretch_again(
     ahead of it.
     """
     begun = float(-run.loss.log_mean(run.data.y * before(run.data.x)).max())
+    clock, _ = recorded_clock(run, name)
     goals = {
-        float(run.s[index]): index for index in places if float(run.s[index]) > begun
+        float(clock[index]): index for index in places if float(clock[index]) > begun
     }
     if not goals:
         return
@@ -244,10 +253,12 @@ def _times_agree(
     """Refuse times of a flow other than those that come out again from the start, or
     from the record before.
     """
-    found = again.log_time[place]
-    passed = run.log_time[index]
+    _, found_again = recorded_clock(again, name)
+    _, recorded = recorded_clock(run, name)
+    found = found_again[place]
+    passed = recorded[index]
     if index > 1:
-        passed = passed + torch.log(-torch.expm1(run.log_time[index - 1] - passed))
+        passed = passed + torch.log(-torch.expm1(recorded[index - 1] - passed))
     rough = run.resolution is not None or again.resolution is not None
     off = (passed - found).abs() > (ROUGH_TIME if rough else SAME_TIME)
     if again.outcome.ok and bool((off & found.isfinite()).any()):

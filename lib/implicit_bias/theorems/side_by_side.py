@@ -19,7 +19,7 @@ from ..data.dataset import Dataset
 from ..networks.activation import Activation
 from ..networks.activations import relu
 from ..networks.two_layer import TwoLayer
-from ..training.trajectory import Trajectory
+from ..training.trajectory import Trajectory, recorded_clock
 from ..values.checks import fail
 from ..values.scalars import positive_int
 from .setting import has_layer_of_K
@@ -127,7 +127,11 @@ def class_means(net: TwoLayer) -> tuple[Tensor, Tensor, Tensor]:
         sizes.append(size.clamp_min(0).sqrt())
         rests.append(rest)
         bounds.append(1 + rest / (count * size))
-    return tuple(torch.stack(parts, dim=-1) for parts in (sizes, rests, bounds))
+    return (
+        torch.stack(sizes, dim=-1),
+        torch.stack(rests, dim=-1),
+        torch.stack(bounds, dim=-1),
+    )
 
 
 def angles(net: TwoLayer, v: Tensor, u: Tensor) -> Tensor:
@@ -167,8 +171,9 @@ def log_steps(
     start = torch.tensor(float(before), dtype=torch.float64).log()
     if run.step is not None:
         return (run.step.double() + before).log()
+    _, log_time = recorded_clock(run)
     return torch.logaddexp(
-        run.log_time - torch.as_tensor(step_size, dtype=torch.float64).log(), start
+        log_time - torch.as_tensor(step_size, dtype=torch.float64).log(), start
     )
 
 
