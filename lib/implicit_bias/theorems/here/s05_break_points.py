@@ -131,6 +131,7 @@ def first_break(
     finding = equality(
         error,
         f"{seen}; {past:.1f} times past H-3.2. {kept}",
+        worst="",
         tolerance=1e-9,
         **constants,
     )

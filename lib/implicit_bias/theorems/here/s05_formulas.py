@@ -56,9 +56,8 @@ class BreakPoints:
     def item(self) -> str:
         """Which part fails first."""
         named = {name: getattr(self, name) for name in ("sign", "zero", "high", "low")}
-        return min(
-            (name for name in named if not math.isnan(named[name])), key=named.get
-        )
+        broken = [name for name in named if not math.isnan(named[name])]
+        return min(broken, key=named.__getitem__)
 
 
 def _smallest_root(c2: float, c1: float, c0: float, below: float) -> float:

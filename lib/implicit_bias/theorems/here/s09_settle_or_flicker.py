@@ -24,7 +24,7 @@ from ...measures.runs import networks
 from ...networks.activations import relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent, log_spaced
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..claim import register
 from ..kou2023.relu_setting import C_PROVED, both_classes, setting_of_relu
 from ..limits import limit
@@ -75,7 +75,8 @@ def switches(run: Trajectory) -> tuple[Tensor, Tensor, int]:
     """
     pattern = activation_pattern(networks(run), run.data)
     changed = pattern[1:] != pattern[:-1]
-    apart = (run.step[1:] - run.step[:-1] != 1).nonzero().flatten()
+    step = recorded_steps(run)
+    apart = (step[1:] - step[:-1] != 1).nonzero().flatten()
     window = len(changed) - (int(apart[-1]) + 1 if len(apart) else 0)
     return changed.sum(0), changed[len(changed) - window :].sum(0), window
 
@@ -90,7 +91,7 @@ def _settles(run: Trajectory) -> tuple[Finding, str]:
     most = int(switches(run)[0].max())
     gap = (class_stable_rank(networks(run)) - 1).flatten(1).amax(1)[1:]
     fall, unsettled = limit(
-        run.step[1:].double().log(), gap, "StableRank - 1", "log t", law=2.0
+        recorded_steps(run)[1:].double().log(), gap, "StableRank - 1", "log t", law=2.0
     )
     slack = fall.slack if most <= 1 else 1 / most
     why = (
@@ -117,7 +118,8 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
         "window": float(window),
         "own-class switches": float(moved),
     }
-    numbers |= {"rank": float(rank.min()), "last step": float(run.step[-1])}
+    last = recorded_steps(run)[-1]
+    numbers |= {"rank": float(rank.min()), "last step": float(last)}
     seen = (
         f"in the last {window} steps every living other-class pair switches at "
         f"least {least:g} times"
@@ -136,9 +138,7 @@ def _flickers(run: Trajectory) -> tuple[Finding, str]:
     )
     if least == 1:
         short = "A single switch may be a settling:"
-    return Finding(
-        0.0 if moved else least, why, f"step {int(run.step[-1])}", numbers
-    ), short
+    return Finding(0.0 if moved else least, why, f"step {int(last)}", numbers), short
 
 
 @register(

@@ -22,7 +22,7 @@ from ...networks.activation import Activation
 from ...networks.activations import leaky_relu, relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent, log_spaced
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..setting import active_at_start, largest_start
 from ..verdict import Finding, worst_of
 from .coefficient_sums import coefficients_after_start, least_ratio, neuron_sums
@@ -163,7 +163,7 @@ def _unsettled(run: Trajectory, slack: float, heading: Tensor, floor: Tensor) ->
 
 def too_short(run: Trajectory, units: float = 1.0) -> str:
     """A sentence where a run ends before ``units`` times ``T = nm/(ηR_max²)``."""
-    clock = float((run.step[-1].double() * gains(run).amax(-1)).min())
+    clock = float((recorded_steps(run)[-1].double() * gains(run).amax(-1)).min())
     return (
         ""
         if clock >= units
@@ -182,9 +182,8 @@ def descent_of_K(
     """A run at ``1/C`` of the step, and of the start, that K's conditions allow at C =
     1 (δ = 0.01).
     """
-    scale = 1 / (C * float(data.R_max) * math.sqrt(math.log(m * data.n / 0.01)))
-    gamma = activation.gamma
-    scale = scale * gamma if activation.has_leak else scale
+    allowed = 1 / (C * float(data.R_max) * math.sqrt(math.log(m * data.n / 0.01)))
+    scale = allowed * activation.gamma if activation.has_leak else allowed
     start = TwoLayer.init(data, m, m, activation, 1.0, "1/m", seed=seed)
     size = torch.as_tensor(scale, dtype=torch.float64)
     start = TwoLayer(

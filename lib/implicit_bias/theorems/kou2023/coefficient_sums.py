@@ -10,7 +10,7 @@ from torch import Tensor
 from ...measures.decomposition import rho_along
 from ...measures.runs import networks
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ...values.checks import fail
 from .setting import gains
 
@@ -21,16 +21,11 @@ def coefficients_after_start(run: Trajectory) -> tuple[Tensor, Tensor]:
     """Steps (T,) after the first and ``ρ`` (T, ..., 2m, n) there; refuses a run with
     none recorded.
     """
-    if run.step is None:
-        fail(
-            "run",
-            "a run of gradient_descent",
-            "one of gradient_flow, which has no steps",
-        )
-    moved = run.step > 0
+    step = recorded_steps(run)
+    moved = step > 0
     if not bool(moved.any()):
-        fail("run", "a record after step 0", f"records at {run.step.tolist()}")
-    return run.step[moved], rho_along(run)[moved]
+        fail("run", "a record after step 0", f"records at {step.tolist()}")
+    return step[moved], rho_along(run)[moved]
 
 
 def neuron_sums(net: TwoLayer, values: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...measures.outputs import own_class
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..claim import register
 from ..setting import active_at_start, largest_start, strictly_positive
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -82,7 +82,8 @@ def other_class_small(run: Trajectory, C: float = C_PROVED) -> Verdict:
     slack_at = torch.where(seen, (8 * R2 * P * least / most).amin(0), math.inf)
     slack, place = worst_of(slack_at, "record")
     best = float(torch.where(seen, (most / (P * least)).amax(0), 0).max())
-    first = int(run.step[int(late.reshape(len(run), -1).all(1).int().argmax())])
+    began = int(late.reshape(len(run), -1).all(1).int().argmax())
+    first = int(recorded_steps(run)[began])
     numbers = {
         "best c": best,
         "c": float(8 * R2.max()),

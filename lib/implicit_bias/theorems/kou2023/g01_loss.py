@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..claim import register
 from ..setting import active_shares, largest_start, strictly_positive
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -40,7 +40,8 @@ def log_bound(run: Trajectory, c1: Tensor) -> Tensor:
         * share
         * data.norms.double() ** 2
     )
-    t = run.step[run.step > 0].double().reshape(-1, *[1] * share.ndim)
+    step = recorded_steps(run)
+    t = step[step > 0].double().reshape(-1, *[1] * share.ndim)
     return (
         2 * size + (-alpha * torch.log1p(growth * t)).logsumexp(-1) - math.log(data.n)
     )
@@ -65,7 +66,7 @@ def loss_bound(run: Trajectory, C: float = C_PROVED) -> Verdict:
     """
     given = setting_of_relu(run, C)
     proved = proved_balance(run.data)
-    after = run.step > 0
+    after = recorded_steps(run) > 0
     if not bool(after.any()):
         return decide("K-G.1", Finding(math.nan, "no record after step 0."), given)
     c1 = balance_of_active(run)[0].amin(0)

@@ -14,8 +14,7 @@ from ...measures.outputs import own_class
 from ...networks.activations import leaky_relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent
-from ...training.trajectory import Trajectory
-from ...values.checks import fail
+from ...training.trajectory import Trajectory, recorded_steps
 from ...values.wording import format_error
 from ..claim import register
 from ..setting import yes_or_no
@@ -61,12 +60,7 @@ def update_rule(run: Trajectory) -> Verdict:
     apart, with ρ solved from the weights alone on either side; signs and monotony at
     all records. Errors are relative to the largest ``|ρ|``.
     """
-    if run.step is None:
-        fail(
-            "run",
-            "a run of gradient_descent",
-            "one of gradient_flow, which has no steps",
-        )
+    step = recorded_steps(run)
     independent_data = yes_or_no(
         "independent", "the samples are linearly independent", independent(run.data)
     )
@@ -78,13 +72,13 @@ def update_rule(run: Trajectory) -> Verdict:
             hypotheses,
         )
     rho = rho_along(run)
-    pairs = (run.step.diff() == 1).nonzero().flatten()
+    pairs = (step.diff() == 1).nonzero().flatten()
     size = rho.abs().amax().clamp_min(1e-300)
     sign = torch.where(own_class(run.initial, run.data), 1.0, -1.0).double()
     wrong = torch.cat([(-sign * rho), (-sign * rho.diff(dim=0))]).amax() / size
     start = (
         rho[0].abs().amax() / size
-        if int(run.step[0]) == 0
+        if int(step[0]) == 0
         else torch.zeros((), dtype=torch.float64)
     )
     if not len(pairs):
@@ -95,7 +89,7 @@ def update_rule(run: Trajectory) -> Verdict:
         off = (rho[pairs + 1] - rho[pairs] - increments(run)[pairs]).abs().flatten(
             1
         ).amax(-1) / scale
-        place = f"step {int(run.step[pairs[int(off.argmax())]])}"
+        place = f"step {int(step[pairs[int(off.argmax())]])}"
     error = float(torch.stack([off.amax(), wrong.clamp_min(0), start]).max())
     differ = (
         f"ρ and its update rule differ by {format_error(error)}, wrong signs included"

@@ -32,7 +32,7 @@ def log_bounds(
     C2: float | Tensor,
     t: Tensor,
     sign: float = 1.0,
-):
+) -> tuple[Tensor, Tensor]:
     """``log(e^{x_0} + C1 t)`` and ``log(e^{x_0} + C2 e^{C2} t)`` at times ``t``;
     ``sign=-1`` has ``e^{-x_0}`` for ``e^{x_0}``, as the main text prints.
     """

@@ -8,11 +8,13 @@ neurons and samples.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ...data.dataset import Dataset
+from ...hypotheses.hypothesis import Hypothesis
 from ...losses import LOGISTIC
 from ...measures.outputs import own_class
 from ...networks.two_layer import TwoLayer
@@ -138,12 +140,12 @@ def _named_time(run: LongRun, constant: float | None) -> tuple[float, str]:
     orthogonal = samples_orthogonal(data)
     bound = (freezing_bound if orthogonal else leaning_bound)(net, data, step)
     time = float(bound.log()) + (0.0 if run.step_size else math.log(step))
-    silent = (
-        []
+    asked: Sequence[Hypothesis] = (
+        ()
         if orthogonal
         else leaky_clocks(net, data, 1 / step_unit(data, net, step)).hypotheses
     )
-    broken = [h.statement for h in silent if not bool(h.holds.all())]
+    broken = [h.statement for h in asked if not bool(h.holds.all())]
     return (
         time,
         f"No constant is proved for this run ({broken[0]} fails):" if broken else "",

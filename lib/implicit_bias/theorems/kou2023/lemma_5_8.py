@@ -16,7 +16,7 @@ from ...measures.outputs import signed_gram
 from ...networks.activations import relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent, log_spaced
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..claim import register
 from ..setting import active_at_start
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -53,7 +53,7 @@ def push_ratios(run: Trajectory) -> tuple[Tensor, Tensor]:
     net = run.initial
     start = net.preactivations(data.x)
     kept = active_at_start(net, data)
-    step = run.step
+    step = recorded_steps(run)
     pulled = pulls(run)
     u = signed_gram(data)
     skipped = int(step[0]) > 0
@@ -92,7 +92,8 @@ def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
     at, between = push_ratios(run)
     slack, place = worst_of(at, "record")
     gap = float(between.min()) if between.numel() else math.inf
-    numbers = {"at records": slack, "between": gap, "last step": float(run.step[-1])}
+    last = recorded_steps(run)[-1]
+    numbers = {"at records": slack, "between": gap, "last step": float(last)}
     kept = (
         "no pair of S_i(0) falls asleep"
         if slack >= 1
@@ -103,7 +104,7 @@ def once_on(run: Trajectory, C: float = C_PROVED) -> Verdict:
         if slack < math.inf
         else "nothing pushes down"
     )
-    why = f"up to step {int(run.step[-1])} {kept}; {pushes}."
+    why = f"up to step {int(last)} {kept}; {pushes}."
     finding = Finding(slack, why, place, numbers)
     far = (
         "Records too far apart to exclude a nap between them:"

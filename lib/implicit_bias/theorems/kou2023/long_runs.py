@@ -18,7 +18,7 @@ from ...data.dataset import Dataset
 from ...losses import Loss
 from ...measures.runs import networks
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import FLOW, Trajectory
+from ...training.trajectory import FLOW, Trajectory, recorded_clock, step_size_of
 from ...values.checks import fail
 
 __all__ = [
@@ -126,12 +126,7 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
                 f"a batch of shape {tuple(part.log_loss.shape[1:])}; take one with "
                 "member(...)",
             )
-    step = (
-        None
-        if run.step_size is None
-        else float(torch.as_tensor(run.step_size, dtype=torch.float64).max())
-    )
-    clock = run.log_time if run.step is None else run.step.double().log()
+    clock = _clock(run)
     parts = [(networks(run).weights, run.log_loss, run.margins)]
     if flow is not None:
         if flow.rule != FLOW or run.step is None:
@@ -142,14 +137,27 @@ def long_run(run: Trajectory, flow: Trajectory | None = None) -> LongRun:
             )
         goes_on(run, flow)
         parts.append((networks(flow).weights[1:], flow.log_loss[1:], flow.margins[1:]))
-        clock = torch.cat(
-            [clock, torch.logaddexp(clock[-1], flow.log_time[1:] - math.log(step))]
-        )
+        later = _clock(flow)[1:] - math.log(_largest_step(run))
+        clock = torch.cat([clock, torch.logaddexp(clock[-1], later)])
     weights, log_loss, margins = (torch.cat(pieces) for pieces in zip(*parts))
     nets = replace(run.initial, weights=weights)
+    step = None if run.step_size is None else _largest_step(run)
     return LongRun(
         run.data, run.initial, nets, clock, log_loss, margins, step, run.loss
     )
+
+
+def _clock(run: Trajectory) -> Tensor:
+    """The logarithm of the time (T,) at each record, in descent's steps or a flow's own."""
+    if run.step is not None:
+        return run.step.double().log()
+    _, log_time = recorded_clock(run)
+    return log_time
+
+
+def _largest_step(run: Trajectory) -> float:
+    """The step size; of several, the largest."""
+    return float(torch.as_tensor(step_size_of(run), dtype=torch.float64).max())
 
 
 def goes_on(run: Trajectory, flow: Trajectory) -> None:

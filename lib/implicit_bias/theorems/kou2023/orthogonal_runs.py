@@ -22,7 +22,7 @@ from ...networks.activations import relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent
 from ...training.flow import gradient_flow
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ...values.checks import fail
 from ..setting import active_at_start
 from ..verdict import Finding
@@ -84,7 +84,7 @@ def _log_times(run: Trajectory) -> Tensor:
     if run.log_time is not None:
         return run.log_time
     shape = (-1, *(1,) * (run.log_loss.ndim - 1))
-    return run.step.double().log().reshape(shape).expand_as(run.log_loss)
+    return recorded_steps(run).double().log().reshape(shape).expand_as(run.log_loss)
 
 
 def _slope_allowance(
@@ -283,10 +283,10 @@ def chance(data: Dataset, m: int, delta: float) -> tuple[list[float], list[float
     ]
     targets = [law.rank if law else math.nan for law in laws]
     reach = [law.reach(delta / 3) if law else math.nan for law in laws]
-    if None in laws:
-        law = next(law for law in laws if law)
-        return [*targets, law.rank], [*reach, law.reach(delta / 3)]
-    whole, spread = whole_spread(*laws, delta / 3)
+    first, *others = [law for law in laws if law]
+    if not others:
+        return [*targets, first.rank], [*reach, first.reach(delta / 3)]
+    whole, spread = whole_spread(first, others[0], delta / 3)
     return [*targets, whole], [*reach, spread]
 
 

@@ -21,8 +21,7 @@ from ...hypotheses.conditions import data_conditions
 from ...hypotheses.hypothesis import Hypothesis
 from ...measures.decomposition import rho_along
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
-from ...values.checks import fail
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ...values.scalars import positive
 from ..setting import (
     active_at_start,
@@ -69,13 +68,9 @@ def paper_correlation(data: Dataset) -> Tensor:
 
 def rate_h(run: Trajectory) -> Tensor:
     """``h = η/(nm)`` (...), m the number of neurons of one sign."""
-    if run.step is None or run.step_size is None:
-        fail(
-            "run",
-            "a run of gradient_descent",
-            "one of gradient flow, which has no steps",
-        )
-    return torch.as_tensor(run.step_size, dtype=torch.float64) / (
+    # A flow is refused for its lack of steps.
+    recorded_steps(run)
+    return torch.as_tensor(step_size_of(run), dtype=torch.float64) / (
         run.data.n * run.initial.m_pos
     )
 
@@ -147,7 +142,7 @@ def balance_of_active(run: Trajectory) -> tuple[Tensor, Tensor]:
     the smallest itself.
     """
     kept = active_at_start(run.initial, run.data)
-    rho = rho_along(run)[run.step > 0].abs()
+    rho = rho_along(run)[recorded_steps(run) > 0].abs()
     least = rho.masked_fill(~kept, math.inf).amin((-2, -1))
     return least / rho.amax((-2, -1)), least
 

@@ -14,7 +14,7 @@ from ...hypotheses.conditions import H_K4_1, H_K4_3
 from ...hypotheses.hypothesis import Hypothesis
 from ...losses import Loss
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ...values.checks import fail
 from ...values.scalars import positive
 from ..setting import has_layer_of_K, leak_of, logistic, rms_scale, yes_or_no
@@ -103,13 +103,9 @@ def gains(run: Trajectory) -> Tensor:
     """``h_i = η‖x_i‖²/(nm)`` (..., n), in the run's batch shape: the most a coefficient
     of sample i moves in a step.
     """
-    if run.step is None:
-        fail(
-            "run",
-            "a run of gradient_descent",
-            "one of gradient_flow, which has no steps",
-        )
-    step_size = torch.as_tensor(run.step_size, dtype=torch.float64)
+    # A flow is refused for its lack of steps.
+    recorded_steps(run)
+    step_size = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     h = (
         step_size.unsqueeze(-1)
         * run.data.norms.double() ** 2

@@ -23,7 +23,7 @@ from ...measures.runs import networks
 from ...networks.activations import relu
 from ...networks.two_layer import TwoLayer
 from ...training.descent import gradient_descent, log_spaced
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps
 from ..claim import register
 from ..limits import fitted_rate
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -60,7 +60,7 @@ def moved_class_ranks(run: Trajectory) -> Tensor:
     ``W_j(t)`` grows without bound and ``W_j(0)`` stays, its limits are those of
     ``StableRank(W_j(t))``.
     """
-    moved = networks(run).weights[run.step > 0] - run.initial.weights
+    moved = networks(run).weights[recorded_steps(run) > 0] - run.initial.weights
     return class_stable_rank(TwoLayer(moved, run.initial.a, run.initial.activation))
 
 
@@ -89,8 +89,10 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
     records in the last decade; a finite run refutes no limsup.
     """
     given = (*setting_of_relu(run, C), both_classes(run.data))
-    step = run.step[run.step > 0]
-    late = step >= run.step[-1] / 10
+    recorded = recorded_steps(run)
+    step = recorded[recorded > 0]
+    last = recorded[-1]
+    late = step >= last / 10
     if int(late.sum()) < 3:
         few = Finding(
             math.nan,
@@ -109,11 +111,11 @@ def bounded_rank(run: Trajectory, C: float = C_PROVED) -> Verdict:
         "best c": worst,
         "c": c,
         "largest possible": float(possible),
-        "last step": float(run.step[-1]),
+        "last step": float(last),
     }
     why = (
-        f"in steps {int(run.step[-1] // 10)} to {int(run.step[-1])} at most "
-        f"{worst:.3f}; proved: c = {c:.1f}."
+        f"in steps {int(last // 10)} to {int(last)} at most {worst:.3f}; proved: c = "
+        f"{c:.1f}."
     )
     silent = (
         f"no rank exceeds min(n, m) = {possible}, whatever the run."
@@ -166,7 +168,7 @@ def _power(run: Trajectory) -> float:
     """The power of t with which L falls over the last decade, the least of a batch; NaN
     with fewer than 3 records there or none three times later than another.
     """
-    t = run.step.double()
+    t = recorded_steps(run).double()
     late = t[t >= t[-1] / 10]
     if float(late[-1]) < SPREAD * float(late[0]):
         return math.nan
@@ -192,7 +194,7 @@ def loss_power(run: Trajectory, C: float = C_PROVED) -> Verdict:
     decade, spread over a factor of 3. No finite run refutes it.
     """
     exponents, part = loss_exponent(run.data)
-    t = float(run.step[-1])
+    t = float(recorded_steps(run)[-1])
     rate = _power(run)
     wanted = float(exponents.max())
     scaled = float((rate_h(run) * t * run.log_loss[-1].exp()).max())
