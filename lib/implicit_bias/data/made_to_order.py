@@ -35,7 +35,7 @@ def _norms(norms: float | Sequence[float] | Tensor, n: int) -> Tensor:
 def orthogonal(
     n: int,
     d: int | None = None,
-    norms: float | Sequence[float] = 1.0,
+    norms: float | Sequence[float] | Tensor = 1.0,
     *,
     positive: int | None = None,
     space: str = "auto",
@@ -58,7 +58,7 @@ def correlated(
     p: float = 0.0,
     *,
     signs: str = "oppose",
-    norms: float | Sequence[float] = 1.0,
+    norms: float | Sequence[float] | Tensor = 1.0,
     positive: int | None = None,
     seed: int | None = 0,
     space: str = "auto",
