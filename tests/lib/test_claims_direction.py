@@ -389,6 +389,7 @@ def test_records_are_a_few_of_each_decade(end, first):
 def test_why_a_run_says_nothing(left, clock, expected):
     class Run:
         s = torch.tensor([1.0, clock])
+        log_time = s
         initial = ib.TwoLayer(
             left * torch.eye(2).double(), [1.0, -1.0], ib.leaky_relu(GAMMA)
         )

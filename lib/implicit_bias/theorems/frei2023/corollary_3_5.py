@@ -15,13 +15,13 @@ from ...hypotheses.conditions import H_3_2
 from ...margin.kkt import kkt_point
 from ...measures.ranks import direction_distance
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import FLOW, Trajectory
+from ...training.trajectory import FLOW, Trajectory, recorded_clock
 from ..claim import register
 from ..limits import limit
 from ..setting import known_loss, leak_of, setting_of_F
 from ..verdict import Finding, Verdict, decide, sentences
 from . import instances
-from .flow_limit import _blind, _decided, _records, with_loss_clock
+from .flow_limit import _blind, _decided, _records
 
 __all__ = ["converges_to_the_kkt_point", "same_as_exact"]
 
@@ -41,7 +41,8 @@ def converges_to_the_kkt_point(run: Trajectory) -> Verdict:
     """F-3.5 on a run of gradient flow: ``‖W/‖W‖ - W*/‖W*‖‖`` against the clock,
     expected like 1/s, that is 1/log t.
     """
-    net = with_loss_clock(run).initial
+    clock, _ = recorded_clock(run)
+    net = run.initial
     data = run.data
     hypotheses = (*setting_of_F(net), H_3_2(data, leak_of(net)), known_loss(run.loss))
     if not all(bool(part.holds.all()) for part in hypotheses[:2]):
@@ -50,7 +51,7 @@ def converges_to_the_kkt_point(run: Trajectory) -> Verdict:
     kept = _records(run, per_decade=20)
     distance = torch.stack([same_as_exact(run.net(k), data).max() for k in kept])
     finding, _ = limit(
-        run.s[kept], distance, "the distance in direction to W*", "s", law=1.0
+        clock[kept], distance, "the distance in direction to W*", "s", law=1.0
     )
     finding = replace(finding, why=sentences(finding.why, _blind(finding)))
     return _decided("F-3.5", finding, hypotheses, run)

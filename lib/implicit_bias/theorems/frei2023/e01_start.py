@@ -44,9 +44,8 @@ def small_start(
     """
     positive(scale, "scale")
     failure_probability(delta)
-    scale = torch.as_tensor(
-        scale, dtype=torch.float64
-    )  # its square may be more than a float holds
+    # Its square may be more than a float holds.
+    deviation = torch.as_tensor(scale, dtype=torch.float64)
     m = net.m
     d = data.ambient_dim
     L = math.log(4 * net.m / delta)
@@ -56,11 +55,11 @@ def small_start(
     mu = data.mu_hat
     lengths = gram.diagonal(dim1=-2, dim2=-1)
     along = (net.preactivations(mu.unsqueeze(-2)).squeeze(-1)).abs().amax(-1)
-    spectral = net.spectral().double() / (scale * roots)
+    spectral = net.spectral().double() / (deviation * roots)
     slacks = {
         "spectral norm": C0 / spectral,
-        "row length": 5 * scale**2 * d * L / lengths.amax(-1),
-        "along μ̂": 2 * scale * mu.norm(dim=-1) * math.sqrt(L) / along,
+        "row length": 5 * deviation**2 * d * L / lengths.amax(-1),
+        "along μ̂": 2 * deviation * mu.norm(dim=-1) * math.sqrt(L) / along,
     }
     count = spectral.numel()
     ranked = {name: value.flatten().sort().values for name, value in slacks.items()}
@@ -77,11 +76,11 @@ def small_start(
     finding = Finding(
         slack, why, f"draw {int(joint.indices[excused(count, delta)])}", numbers
     )
-    return decide("F-E.1", finding, _gram_of_normal(gram, scale, m, d))
+    return decide("F-E.1", finding, _gram_of_normal(gram, deviation, m, d))
 
 
 def _gram_of_normal(
-    gram: Tensor, scale: float, m: int, d: int
+    gram: Tensor, scale: Tensor, m: int, d: int
 ) -> tuple[Hypothesis, ...]:
     """That entries are i.i.d. N(0, scale²), as far as ``W Wᵀ`` can tell: tests passed
     with probability 1 - 10⁻⁹.

@@ -106,12 +106,12 @@ def nearly_linear(
     defaults to the activation's.
     """
     D, size = _difference(net, other)
-    H = smoothness(net.activation) if H is None else H
+    bend = smoothness(net.activation) if H is None else H
     rest = net.activation.remainder(
         other.preactivations(data.x), D @ data.x.double().mT
     )
     error = (net.a.unsqueeze(-1) * rest).sum(-2).abs()
-    H_ = torch.as_tensor(H, dtype=torch.float64).unsqueeze(-1)
+    H_ = torch.as_tensor(bend, dtype=torch.float64).unsqueeze(-1)
     bound = (
         H_ * data.norms.double() ** 2 * size.unsqueeze(-1) ** 2 / (2 * math.sqrt(net.m))
     )
@@ -127,7 +127,7 @@ def nearly_linear(
     )
     if search and not idle:
         found = hunt_output(
-            net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(H).min())
+            net.m_pos, net.m_neg, net.activation, float(torch.as_tensor(bend).min())
         ).ratio
         by_adversary = _times_its_bound(found)
         numbers["adversary"] = by_adversary
@@ -138,5 +138,5 @@ def nearly_linear(
     return decide(
         "F-E.2",
         Finding(slack, f"{given}{driven}.", place, numbers, idle),
-        _smooth_by(net, H),
+        _smooth_by(net, bend),
     )

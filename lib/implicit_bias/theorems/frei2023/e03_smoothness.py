@@ -52,11 +52,11 @@ def lipschitz_gradient(
     adversary finds for the last part. ``H`` defaults to the activation's.
     """
     D, size = _difference(net, other)
-    H = torch.as_tensor(
+    bend = torch.as_tensor(
         smoothness(net.activation) if H is None else H, dtype=torch.float64
     )
     gradients = gradient(net, data), gradient(other, data)
-    lipschitz = data.R_max**2 * (1 + H / math.sqrt(net.m))
+    lipschitz = data.R_max**2 * (1 + bend / math.sqrt(net.m))
     changes = (gradients[0] - gradients[1]).flatten(-2).norm(dim=-1)
     slacks = {"Lipschitz": _bounded(changes, lipschitz * size)}
     for one, grad in zip((net, other), gradients):
@@ -67,14 +67,14 @@ def lipschitz_gradient(
         for name, value in (("norm", norm), ("G", L.clamp_max(1) / G)):
             slacks[name] = torch.minimum(slacks.get(name, value), value)
     numbers = {name: float(value.min()) for name, value in slacks.items()}
-    name = min(numbers, key=numbers.get)
+    name = min(numbers, key=lambda part: numbers[part])
     slack = numbers[name]
     tightest = f"tightest is the part on {PARTS[name]}"
     driven = ""
     if search:
         found = _times_its_bound(
             hunt_gradient(
-                data, net.m_pos, net.m_neg, net.activation, float(H.min())
+                data, net.m_pos, net.m_neg, net.activation, float(bend.min())
             ).ratio
         )
         numbers["adversary"] = found
@@ -86,7 +86,7 @@ def lipschitz_gradient(
     return decide(
         "F-E.3",
         Finding(slack, f"{tightest}{driven}.", name, numbers),
-        _smooth_by(net, H),
+        _smooth_by(net, bend),
     )
 
 

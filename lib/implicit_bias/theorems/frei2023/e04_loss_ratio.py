@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...data.dataset import Dataset
 from ...hypotheses.conditions import H_4_2, loss_ratio_constant
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ...values.scalars import leak_tensor
 from ..claim import register
 from ..draws import excused
@@ -49,7 +49,7 @@ def loss_ratio_bound(
     steps_after_start(run)  # a run without a step shows nothing
     net = run.initial
     data = run.data
-    step = run.step_size
+    step = step_size_of(run)
     gamma = leak_of(net)
     bound = (
         loss_ratio_constant(data, gamma)
@@ -63,7 +63,7 @@ def loss_ratio_bound(
     at = int(ranked.indices[worst])
     ratio = float(peak.flatten()[at].exp())
     sharp = sharp_constant(data, gamma)
-    last = int(run.step[-1])
+    last = int(recorded_steps(run)[-1])
     numbers = {
         "ratio": ratio,
         "C_R": float(bound.expand_as(slack).flatten()[at]),

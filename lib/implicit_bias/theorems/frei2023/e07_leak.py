@@ -55,25 +55,25 @@ def leak_is_enough(
     if power not in (1, 2):
         fail("power", "2 (the paper's C′ = Cγ²) or 1 (C′ = Cγ)", power)
     own = torch.as_tensor(net.activation.gamma, dtype=torch.float64)
-    gamma = (
+    leak = (
         own
         if gamma is None
         else torch.as_tensor(number(gamma, "gamma"), dtype=torch.float64)
     )
-    if bool((gamma <= 0).any()):
-        fail("gamma", "a leak > 0", float(gamma.min()))
+    if bool((leak <= 0).any()):
+        fail("gamma", "a leak > 0", float(leak.min()))
     C = best_orthogonality(data)
-    orthogonal_ = orthogonality(net, data).amin(-1) / (C * gamma**power)
+    orthogonal_ = orthogonality(net, data).amin(-1) / (C * leak**power)
     persistent = persistence(net, data).amin(-1)
     # For orthogonal data E.5 says ∞ ≥ ∞.
     numbers = {
         "E.5": float(orthogonal_.nan_to_num(math.inf).min()),
-        "E.6": float((persistent / gamma**2).min()),
+        "E.6": float((persistent / leak**2).min()),
     }
     if search:
         for name, which in (("E.5", "orthogonality"), ("E.6", "persistence")):
             constant = (
-                gamma.min() ** power * C.min() if name == "E.5" else gamma.min() ** 2
+                leak.min() ** power * C.min() if name == "E.5" else leak.min() ** 2
             )
             if torch.isfinite(constant):  # orthogonal data leave nothing to search
                 found = (
@@ -83,7 +83,7 @@ def leak_is_enough(
                     ).ratio
                 )
                 numbers[f"adversary {name}"] = float(found / constant)
-    name = min(numbers, key=numbers.get)
+    name = min(numbers, key=lambda part: numbers[part])
     why = (
         f"tightest is {name}: {numbers[name]:.3f} times its constant. E.5 is judged "
         f"with C′ = {POWERS[power]}."
@@ -92,12 +92,12 @@ def leak_is_enough(
     hypotheses = (
         layer_of_F(net),
         no_zero_sample(data),
-        Hypothesis("leak", "γ ≤ φ' ≤ 1", own, gamma.expand_as(own)),
+        Hypothesis("leak", "γ ≤ φ' ≤ 1", own, leak.expand_as(own)),
         Hypothesis(
             "data",
             "‖x_i‖² ≥ C n max_k |⟨x_i,x_k⟩|, C > γ⁻²",
             C,
-            gamma**-2 * torch.ones_like(C),
+            leak**-2 * torch.ones_like(C),
         ),
     )
     return decide("F-E.7", Finding(numbers[name], why, name, numbers), hypotheses)

@@ -21,7 +21,7 @@ from .gradients import (
     _step_bound,
     contraction_constant,
 )
-from .one_step import applying, record_of, steps_of
+from .one_step import Step, applying, record_of, steps_of
 from .smooth_instances import run_on, run_uneven
 from .smooth_setting import _alone, smooth_setting, smoothness
 
@@ -53,14 +53,14 @@ def contraction(run: Trajectory, c: float | None = None) -> Verdict:
     nets, step = steps_of(run)
     data = run.data
     alpha = torch.as_tensor(run.step_size, dtype=torch.float64)
-    c = _persistence_of(nets, data, c)
-    left, right = step_sides(step, data, c, alpha)
+    c_held = _persistence_of(nets, data, c)
+    left, right = step_sides(step, data, c_held, alpha)
     slack = torch.where(left > 0, right / left, math.inf)
     found = slack.amin((-2, -1))
     hypotheses = (
         *smooth_setting(nets, run.loss),
-        *_gradient_conditions(nets, data, c),
-        _step_bound(data, c, smoothness(nets.activation), alpha, "H"),
+        *_gradient_conditions(nets, data, c_held),
+        _step_bound(data, c_held, smoothness(nets.activation), alpha, "H"),
     )
     kept, found, where = applying(hypotheses, found)
     worst, _ = worst_of(found, "record")
@@ -71,13 +71,12 @@ def contraction(run: Trajectory, c: float | None = None) -> Verdict:
     )
     why = f"{seen}: right side over left {worst:.3f} ({where})."
     place = record_of(run, found)
-    return decide(
-        "F-E.8", Finding(worst, why, place, {"c": float(c.min())}, _alone(data)), kept
-    )
+    numbers = {"c": float(c_held.min())}
+    return decide("F-E.8", Finding(worst, why, place, numbers, _alone(data)), kept)
 
 
 def step_sides(
-    step, data: Dataset, c: Tensor, alpha: float | Tensor
+    step: Step, data: Dataset, c: Tensor, alpha: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """The two sides (..., n, n) of F-E.8 in the units ``α/n``:
     ``(n/α) Δlog A_ij + c R_min² g_i`` and ``R_max² (g_j + G/(10R²/c+10))``.

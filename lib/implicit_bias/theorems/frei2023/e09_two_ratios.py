@@ -59,7 +59,7 @@ def two_ratios(z: Sequence[float] | Tensor, everywhere: bool = False) -> Verdict
     if kept.numel():
         log_A, log_pulls = pull_ratio_bounds(kept)
         gaps["second"] = float((math.log(2) + log_pulls - log_A).min())
-    name = min(gaps, key=gaps.get)
+    name = min(gaps, key=lambda part: gaps[part])
     why = (
         f"tightest is the {name} part, by a factor of {math.exp(gaps[name]):.4g}, "
         f"over {z.numel() ** 2:,} pairs."

@@ -38,7 +38,7 @@ def invariant_parts(
     rho: float | Tensor | None,
     c: float | None,
     loss: str | Loss,
-    H: object,
+    H: float | Tensor,
 ) -> tuple[tuple[Hypothesis, ...], Tensor, Tensor]:
     """Hypotheses of F-E.10 with ``H`` in the bound of the step, ``log A`` after it
     (...), and ``log ρ`` (...).
@@ -47,8 +47,8 @@ def invariant_parts(
     step, at least 5R²/c + 5.
     """
     step = one_step(nets, data, alpha, loss)
-    c = _persistence_of(nets, data, c)
-    least = (contraction_constant(data, c) / 2).log()
+    c_held = _persistence_of(nets, data, c)
+    least = (contraction_constant(data, c_held) / 2).log()
     before = step.log_A.amax((-2, -1))
     log_rho = torch.maximum(least, before)
     if rho is not None:
@@ -58,7 +58,7 @@ def invariant_parts(
     smallest = step.q.amin(-1)
     hypotheses = (
         *smooth_setting(nets, loss),
-        *_gradient_conditions(nets, data, c),
+        *_gradient_conditions(nets, data, c_held),
         Hypothesis(
             "ρ", "ρ ≥ 5R²/c + 5", (log_rho - least).exp(), torch.ones_like(least)
         ),
@@ -74,7 +74,7 @@ def invariant_parts(
             (smallest > 0).double(),
             torch.ones_like(smallest),
         ),
-        _step_bound(data, c, H, alpha, shifted),
+        _step_bound(data, c_held, H, alpha, shifted),
     )
     return hypotheses, (step.log_A + step.log_growth).amax((-2, -1)), log_rho
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...hypotheses.conditions import H_4_2, loss_ratio_constant
 from ...hypotheses.hypothesis import Hypothesis
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, step_size_of
 from ..claim import register
 from ..setting import leak_of
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -30,7 +30,7 @@ CHAPTER = "low_rank"
 def _conditions_of_4_2(run: Trajectory, delta: float) -> tuple[Hypothesis, ...]:
     net = run.initial
     data = run.data
-    step = step_and_start(net, data, run.step_size, delta)
+    step = step_and_start(net, data, step_size_of(run), delta)
     return (*smooth_leaky_setting(net, run.loss), H_4_2(data, leak_of(net)), *step)
 
 
@@ -41,7 +41,7 @@ def frobenius_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     places = steps_after_start(run)
     data = run.data
     total = pull_sums(run)[0][places]
-    step = torch.as_tensor(run.step_size, dtype=torch.float64)
+    step = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     rate = (
         2 * loss_ratio_constant(data, leak_of(run.initial)) / data.n
     ).sqrt() * data.R_max.double()

@@ -17,8 +17,7 @@ from ...hypotheses.hypothesis import Hypothesis
 from ...networks.activations import leaky_relu
 from ...networks.two_layer import TwoLayer
 from ...training.flow import gradient_flow
-from ...training.trajectory import Trajectory
-from ...values.checks import fail
+from ...training.trajectory import Trajectory, recorded_clock
 from ...values.wording import format_error
 from ..limits import NO_LIMIT_REFUTED
 from ..verdict import Finding, Verdict, decide
@@ -30,7 +29,7 @@ def _records(run: Trajectory, per_decade: int = 6) -> list[int]:
     """A few recorded times of each decade of the clock past s = 1 (of a run that ends
     before s = 10, past a tenth of its end): KKT residuals are not free.
     """
-    clock = run.s
+    clock, _ = recorded_clock(run)
     kept = []
     last = -math.inf
     first = min(1.0, float(clock[-1]) / 10)
@@ -39,13 +38,6 @@ def _records(run: Trajectory, per_decade: int = 6) -> list[int]:
             kept.append(index)
             last = math.log10(s)
     return kept if kept and kept[-1] == len(clock) - 1 else [*kept, len(clock) - 1]
-
-
-def with_loss_clock(run: Trajectory) -> Trajectory:
-    """The run itself, refused where it has no clock ``s = log(1/L)``."""
-    if run.s is None:
-        fail("run", "a run of gradient_flow", "one of descent, which has no loss clock")
-    return run
 
 
 START_EXPLAINS = 5.0
@@ -72,13 +64,14 @@ def _says_nothing_yet(run: Trajectory, finding: Finding) -> str:
     if math.isnan(finding.slack):
         return "Too few records in the last decade of s to fit a rate:"
     left = start_share(run)
-    clock = float(run.s[-1])
+    clock, _ = recorded_clock(run)
+    end = float(clock[-1])
     if finding.constants["last"] <= START_EXPLAINS * left:
         return (
-            f"At s = {clock:g} the start still shows: ‖W(0)‖ is {left:.2g} times "
+            f"At s = {end:g} the start still shows: ‖W(0)‖ is {left:.2g} times "
             "what the flow has added. So far"
         )
-    return "" if clock >= 100 else "The run is short:"
+    return "" if end >= 100 else "The run is short:"
 
 
 def _decided(

@@ -59,10 +59,9 @@ def _ascend(
             seen.append(step)
             history.append(best)
         optimiser.param_groups[0]["lr"] = lr * 0.03 ** (step / steps)
-        optimiser.zero_grad()
-        (-ratio.clamp_min(1e-300).log().sum()).backward()
-        for part in parts:
-            part.grad.nan_to_num_(0.0, 0.0, 0.0)
+        descended = -ratio.clamp_min(1e-300).log().sum()
+        for part, slope in zip(parts, torch.autograd.grad(descended, parts)):
+            part.grad = slope.nan_to_num(0.0, 0.0, 0.0)
         optimiser.step()
     winner = int(best.argmax())
     return Hunt(

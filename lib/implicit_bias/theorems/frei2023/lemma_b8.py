@@ -40,10 +40,10 @@ def no_max_margin(epsilon: float, m_each: int = 8) -> Verdict:
     forms, of λ and both margins of z, which must differ; and z against the max-margin
     predictor.
     """
-    epsilon = numbers(epsilon, "epsilon")
-    if epsilon.numel() != 1:
-        fail("epsilon", "one number", tuple(epsilon.shape))
-    epsilon = float(epsilon)
+    given = numbers(epsilon, "epsilon")
+    if given.numel() != 1:
+        fail("epsilon", "one number", tuple(given.shape))
+    epsilon = float(given)
     m_each = positive_int(m_each, "m_each", most=100_000)
     data = lemma_b8(epsilon)
     point = kkt_point(data, m_each, m_each, 0.5)

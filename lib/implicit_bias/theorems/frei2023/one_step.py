@@ -22,7 +22,7 @@ from ...measures.gradients import gradient
 from ...measures.outputs import margins
 from ...measures.runs import networks
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ...values.checks import fail
 from ...values.scalars import positive
 
@@ -116,16 +116,15 @@ def steps_of(run: Trajectory) -> tuple[TwoLayer, Step]:
         For a run with one record: no step of it is seen, and so it cannot tell how long
         its steps are.
     """
-    if run.step_size is None:
-        fail("run", "a run of gradient_descent", "one without a step size")
+    step_size = step_size_of(run)
     if len(run) < 2:
         fail("run", "at least two records, which show its step", f"{len(run)}")
     nets = networks(run)
-    return nets, one_step(nets, run.data, run.step_size, run.loss)
+    return nets, one_step(nets, run.data, step_size, run.loss)
 
 
 def record_of(run: Trajectory, slack: Tensor) -> str:
     flat = int(slack.argmin())
     rest = slack[0].numel()
     member = f", run {flat % rest}" if rest > 1 else ""
-    return f"step {int(run.step[flat // rest])}{member}"
+    return f"step {int(recorded_steps(run)[flat // rest])}{member}"

@@ -18,7 +18,7 @@ from ...data.dataset import SMALLEST_NORM, Dataset
 from ...hypotheses.conditions import loss_ratio_constant
 from ...losses import LOGISTIC
 from ...measures.runs import networks
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ...values.checks import fail
 from ...values.scalars import leak_tensor
 
@@ -45,13 +45,13 @@ def steps_after_start(run: Trajectory) -> Tensor:
         For a run of gradient flow, or one with no such record, or with one record only:
         no run is read off one state.
     """
-    if run.step is None or run.step_size is None:
-        fail("run", "a run of gradient_descent", "one without steps")
-    places = (run.step >= 1).nonzero().flatten()
+    steps = recorded_steps(run)
+    step_size_of(run)
+    places = (steps >= 1).nonzero().flatten()
     if not len(places):
-        fail("run", "a record after step 0", f"steps {run.step.tolist()}")
-    if len(run.step) < 2:
-        fail("run", "at least two records", f"steps {run.step.tolist()}")
+        fail("run", "a record after step 0", f"steps {steps.tolist()}")
+    if len(steps) < 2:
+        fail("run", "at least two records", f"steps {steps.tolist()}")
     return places
 
 
@@ -63,12 +63,11 @@ def pull_sums(run: Trajectory) -> tuple[Tensor, Tensor]:
     does not rise and fall in between; under F-4.2's hypotheses it only falls. A run
     whose records begin later than step 0 is refused.
     """
-    if run.step is None:
-        fail("run", "a run of gradient_descent", "one without steps")
-    if int(run.step[0]) != 0:
-        fail("run", "a record of step 0", f"records from step {int(run.step[0])} on")
+    steps = recorded_steps(run)
+    if int(steps[0]) != 0:
+        fail("run", "a record of step 0", f"records from step {int(steps[0])} on")
     G = run.loss.g(run.margins).mean(-1)
-    width = run.step.diff().double().reshape(-1, *[1] * (G.ndim - 1))
+    width = steps.diff().double().reshape(-1, *[1] * (G.ndim - 1))
     # The step that follows a record is that record's own G; the others of the interval
     # lie between both ends.
     first = G[:-1]
@@ -137,10 +136,10 @@ def log_loss_bound(run: Trajectory, gamma: float | Tensor) -> Tensor:
     bound with the constant of its proof, at the records with t ≥ 1.
     """
     data = run.data
-    t = run.step[steps_after_start(run)].double() + 1
+    t = recorded_steps(run)[steps_after_start(run)].double() + 1
     t = t.reshape(-1, *[1] * (run.log_loss.ndim - 1))
     start = LOGISTIC.log_mean(run.data.y * run.initial(run.data.x)).exp()
-    step = torch.as_tensor(run.step_size, dtype=torch.float64)
+    step = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     unit = (
         16
         * start

@@ -18,6 +18,7 @@ from ...training.descent import gradient_descent, log_spaced
 from ...training.long_descent import long_descent
 from ...training.trajectory import Trajectory
 from .smooth_instances import start_within
+from .smooth_setting import smoothness
 
 __all__ = ["both_labels", "crowd", "every_step", "long", "many"]
 
@@ -37,7 +38,7 @@ def long() -> tuple[Trajectory]:
     data = gaussian(2, 10**12, seed=0)
     phi = smoothed_leaky_relu(0.9)
     m = 4
-    step = 0.99 * float(A1(data, 0.9, phi.H, 1.0).lhs)
+    step = 0.99 * float(A1(data, 0.9, smoothness(phi), 1.0).lhs)
     scale = 0.5 * float(A2(data, 0.9, m, step, 1.0).lhs)
     net = TwoLayer.init(data, 2, 2, phi, scale, seed=1)
     return (long_descent(net, data, step, 100_000, record=log_spaced(100_000, 80)),)
@@ -50,7 +51,7 @@ def _small_start_run(
     and A2.
     """
     phi = smoothed_leaky_relu(0.99)
-    step = 0.99 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
+    step = 0.99 * float(A1(data, phi.gamma, smoothness(phi), 1.0).lhs)
     scale = 0.5 * float(A2(data, phi.gamma, 2 * m, step, 1.0).lhs)
     net = TwoLayer.init(data, m, m, phi, scale, seed=1)
     return (gradient_descent(net, data, step, steps, record=record),)

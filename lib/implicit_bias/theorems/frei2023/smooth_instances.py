@@ -24,6 +24,7 @@ from ...training.trajectory import Trajectory
 from ...values.scalars import positive
 from . import instances
 from .proxy_pl import second_layer
+from .smooth_setting import smoothness
 
 __all__ = [
     "across_a_kink",
@@ -99,7 +100,12 @@ def equal_rows() -> tuple[TwoLayer, Dataset, float]:
     net, data, scale = gaussian_starts()
     length = net.weight_gram().diagonal(dim1=-2, dim2=-1)[..., :1, None].sqrt()
     factor = scale * math.sqrt(data.ambient_dim) / length
-    frozen = (factor**2 * net.frozen_gram[..., :1, :1]).expand_as(net.frozen_gram)
+    outside = net.frozen_gram
+    frozen = (
+        None
+        if outside is None
+        else (factor**2 * outside[..., :1, :1]).expand_as(outside)
+    )
     rows = (factor * net.weights[..., :1, :]).expand_as(net.weights)
     return TwoLayer(rows, net.a, net.activation, frozen), data, scale
 
@@ -145,7 +151,7 @@ def start_within(m_pos: int = 4, m_neg: int = 4) -> tuple[TwoLayer, Dataset, flo
     """
     data = vast()
     phi = smoothed_leaky_relu(instances.GAMMA)
-    step = 0.9 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
+    step = 0.9 * float(A1(data, phi.gamma, smoothness(phi), 1.0).lhs)
     scale = 0.5 * float(A2(data, phi.gamma, m_pos + m_neg, step, 1.0).lhs)
     return TwoLayer.init(data, m_pos, m_neg, phi, scale, seed=1), data, step
 
@@ -165,7 +171,7 @@ def run_uneven() -> tuple[Trajectory]:
     """
     data = correlated(2, p=0.002, norms=[1.0, 1.5])
     phi = smoothed_leaky_relu(0.9)
-    step = 0.9 * float(A1(data, phi.gamma, phi.H, 1.0).lhs)
+    step = 0.9 * float(A1(data, phi.gamma, smoothness(phi), 1.0).lhs)
     scale = 0.5 * float(A2(data, phi.gamma, 4, step, 1.0).lhs)
     net = TwoLayer.init(data, 2, 2, phi, scale, seed=1)
     return (long_descent(net, data, step, 40_000, record=log_spaced(40_000, 60)),)

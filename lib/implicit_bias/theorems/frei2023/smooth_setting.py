@@ -39,13 +39,13 @@ def smoothness(activation: Activation) -> float | Tensor:
     """``H`` with ``|φ''| ≤ H``; for an activation with a kink, which has none, that of
     its smoothed version.
     """
-    if activation.smooth and activation.H is None:
-        fail(
-            "activation",
-            "one whose H is known (override H in your class)",
-            activation.name,
-        )
-    return activation.H if activation.smooth else (1 - activation.gamma) / 4
+    if not activation.smooth:
+        return (1 - activation.gamma) / 4
+    H = activation.H
+    if H is None:
+        wanted = "one whose H is known (override H in your class)"
+        fail("activation", wanted, activation.name)
+    return H
 
 
 def smooth_leaky_setting(

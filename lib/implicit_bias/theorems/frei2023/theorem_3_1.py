@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...hypotheses.hypothesis import Hypothesis
 from ...margin.residual import kkt_residual
-from ...training.trajectory import FLOW, Trajectory
+from ...training.trajectory import FLOW, Trajectory, recorded_clock
 from ..claim import register
 from ..limits import limit
 from ..setting import known_loss, yes_or_no
 from ..verdict import Finding, Verdict, decide, sentences
 from . import instances
-from .flow_limit import _blind, _decided, _records, stuck_flow, with_loss_clock
+from .flow_limit import _blind, _decided, _records, stuck_flow
 
 __all__ = ["converges_to_a_kkt_point"]
 
@@ -32,8 +32,8 @@ def _grows(run: Trajectory) -> tuple[float, float]:
 
     Both are 1 in the limit.
     """
-    clock = run.s
-    begun = run.log_time.reshape(len(clock), -1).isfinite().all(-1)
+    clock, log_time = recorded_clock(run)
+    begun = log_time.reshape(len(clock), -1).isfinite().all(-1)
     late = (
         ((clock >= clock[-1] / 10) & (clock > 0) & begun).nonzero().flatten().tolist()
     )
@@ -43,14 +43,15 @@ def _grows(run: Trajectory) -> tuple[float, float]:
     added = torch.stack(
         [(run.net(k).weights - start).flatten(-2).norm(dim=-1) for k in late]
     ).clamp_min(1e-300)
-    pairs = (
-        (run.log_time[late], -run.log_loss[late]),
-        (clock[late].log(), added.log()),
-    )
-    return tuple(
-        float(_slope(x.reshape(len(late), -1), y.reshape(len(late), -1)).amin())
-        for x, y in pairs
-    )
+    in_time = _least_slope(log_time[late], -run.log_loss[late])
+    in_clock = _least_slope(clock[late].log(), added.log())
+    return in_time, in_clock
+
+
+def _least_slope(x: Tensor, y: Tensor) -> float:
+    """The least slope of a batch y (T, ...) against x, (T, ...) or (T,)."""
+    records = len(x)
+    return float(_slope(x.reshape(records, -1), y.reshape(records, -1)).amin())
 
 
 def _slope(x: Tensor, y: Tensor) -> Tensor:
@@ -78,7 +79,8 @@ def converges_to_a_kkt_point(run: Trajectory) -> Verdict:
     residuals falls against the clock ``s = log(1/L)`` (expected: like 1/s), ``1/L``
     grows with t, and ``‖W - W(0)‖`` with s (expected: both like first powers).
     """
-    net = with_loss_clock(run).initial
+    clock, _ = recorded_clock(run)
+    net = run.initial
     n = run.data.n
     lowest = run.log_loss.amin(0).exp()
     # Strictly below: the number just under log(2)/n is the largest that will do.
@@ -97,7 +99,7 @@ def converges_to_a_kkt_point(run: Trajectory) -> Verdict:
         return decide("F-3.1", Finding(math.nan, why), hypotheses)
     kept = _records(run)
     worst = torch.stack([kkt_residual(run.net(k), run.data).worst.max() for k in kept])
-    finding, _ = limit(run.s[kept], worst, "the KKT residual", "s", law=1.0)
+    finding, _ = limit(clock[kept], worst, "the KKT residual", "s", law=1.0)
     loss, norm = _grows(run)
     grown = min(loss, norm) / GROWTH
     growth = f"1/L grows like t^{loss:.3f} and ‖W - W(0)‖ like s^{norm:.3f}."

@@ -13,12 +13,12 @@ from ...measures.outputs import margins
 from ...networks.activations import leaky_relu
 from ...networks.two_layer import TwoLayer
 from ...training.flow import gradient_flow
-from ...training.trajectory import FLOW, Trajectory
+from ...training.trajectory import FLOW, Trajectory, recorded_clock
 from ..claim import register
 from ..setting import known_loss, leak_of, setting_of_F
 from ..verdict import Finding, Verdict, decide, worst_of
 from . import instances
-from .flow_limit import stuck_flow, with_loss_clock
+from .flow_limit import stuck_flow
 from .proxy_pl import paper_time, repaired_time
 
 __all__ = ["passing_time", "time_to_small_loss"]
@@ -35,8 +35,8 @@ def passing_time(run: Trajectory, log_level: float) -> Tensor:
     interval, where log t starts at -∞). A run first recorded below the level gives the
     time of that record.
     """
-    log_loss = with_loss_clock(run).log_loss
-    log_time = run.log_time
+    _, log_time = recorded_clock(run)
+    log_loss = run.log_loss
     below = log_loss < log_level
     first = below.int().argmax(0, keepdim=True)
     before = (first - 1).clamp_min(0)
@@ -84,7 +84,8 @@ def time_to_small_loss(run: Trajectory) -> Verdict:
     interpolated. ``constants`` has the measured ``t0``, the ``bound`` and the
     ``repaired`` bound of the chapter, all of the tightest run.
     """
-    data = with_loss_clock(run).data
+    _, clock = recorded_clock(run)
+    data = run.data
     net = run.initial
     level = math.log(math.log(2) / data.n)
     log_time = passing_time(run, level)
@@ -100,11 +101,11 @@ def time_to_small_loss(run: Trajectory) -> Verdict:
     numbers = {"t0": t0, "bound": limit, "repaired": better}
     hypotheses = (*setting_of_F(net), H_3_2(data, gamma), known_loss(run.loss))
     if math.isinf(t0):
-        ended = float(run.log_time[-1].flatten()[k])
+        ended = float(clock[-1].flatten()[k])
         return _never(
             numbers, place, hypotheses, ended < math.log(limit), run.outcome.ok
         )
-    rises = bool(((run.log_loss >= level) & (run.log_time > log_time)).any())
+    rises = bool(((run.log_loss >= level) & (clock > log_time)).any())
     if rises:
         return decide(
             "F-3.4",
@@ -121,7 +122,7 @@ def time_to_small_loss(run: Trajectory) -> Verdict:
         return decide(
             "F-3.4", finding, hypotheses, unsettled="The records are too far apart:"
         )
-    later = int((run.log_time > log_time).reshape(len(run), -1)[:, k].sum())
+    later = int((clock > log_time).reshape(len(run), -1)[:, k].sum())
     why = (
         f"L passes log(2)/n at t = {t0:.3e}, the bound is {limit:.3e}: "
         f"{_decades(slack)}; {later} later records agree."
@@ -133,11 +134,12 @@ def _bracket(run: Trajectory, log_level: float) -> tuple[Tensor, Tensor]:
     """``log t`` (...) of the last record before L falls below a level (-∞ without one),
     and of the first one after.
     """
+    _, log_time = recorded_clock(run)
     below = run.log_loss < log_level
     first = below.int().argmax(0, keepdim=True)
-    before = run.log_time.gather(0, (first - 1).clamp_min(0))
+    before = log_time.gather(0, (first - 1).clamp_min(0))
     before = torch.where(first > 0, before, torch.full_like(before, -math.inf))
-    return before[0], run.log_time.gather(0, first)[0]
+    return before[0], log_time.gather(0, first)[0]
 
 
 def _never(

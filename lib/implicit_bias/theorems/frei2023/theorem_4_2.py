@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...losses import LOGISTIC
 from ...measures.runs import networks
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, recorded_steps, step_size_of
 from ..claim import register
 from ..limits import LIMIT_SEEN, NO_LIMIT_REFUTED, fitted_rate
 from ..setting import leak_of
@@ -65,8 +65,9 @@ def loss_vanishes(run: Trajectory, delta: float = 0.01) -> Verdict:
     log_loss = run.log_loss[places]
     log_bound = log_loss_bound(run, gamma)
     slack, place = worst_of((log_bound - log_loss).exp(), "record")
-    t = run.step[places].double().reshape(-1, *[1] * (log_loss.ndim - 1))
-    step = torch.as_tensor(run.step_size, dtype=torch.float64)
+    steps = recorded_steps(run)[places].double()
+    t = steps.reshape(-1, *[1] * (log_loss.ndim - 1))
+    step = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     enough = (2 * log_loss).exp() * data.R_min.double() ** 2 * step * t / data.n
     late = (t >= t[-1] / 10).flatten()
     power = math.nan
