@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...data.dataset import Dataset
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, step_size_of
 from ..claim import register
 from ..verdict import Finding, Verdict, decide, worst_of
 from .gradients import (
@@ -52,7 +52,7 @@ def contraction(run: Trajectory, c: float | None = None) -> Verdict:
     """
     nets, step = steps_of(run)
     data = run.data
-    alpha = torch.as_tensor(run.step_size, dtype=torch.float64)
+    alpha = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     c_held = _persistence_of(nets, data, c)
     left, right = step_sides(step, data, c_held, alpha)
     slack = torch.where(left > 0, right / left, math.inf)

@@ -11,7 +11,7 @@ from ...data.dataset import Dataset
 from ...hypotheses.hypothesis import Hypothesis
 from ...losses import Loss
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, step_size_of
 from ...values.scalars import positive
 from ..claim import register
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -97,7 +97,7 @@ def invariant(
     largest that are allowed there.
     """
     nets = steps_of(run)[0]
-    alpha = torch.as_tensor(run.step_size, dtype=torch.float64)
+    alpha = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     H = torch.as_tensor(smoothness(nets.activation), dtype=torch.float64).clamp_min(1)
     hypotheses, after, log_rho = invariant_parts(
         nets, run.data, alpha, rho, c, run.loss, H

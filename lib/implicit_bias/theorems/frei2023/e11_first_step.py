@@ -10,7 +10,7 @@ from torch import Tensor
 from ...data.dataset import Dataset
 from ...hypotheses.hypothesis import Hypothesis
 from ...networks.two_layer import TwoLayer
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, step_size_of
 from ...values.wording import format_error
 from ..claim import register
 from ..draws import excused
@@ -85,7 +85,7 @@ def margins_rise(run: Trajectory) -> Verdict:
     nets, step = steps_of(run)
     data = run.data
     gamma = torch.as_tensor(leak_of(nets), dtype=torch.float64)
-    alpha = torch.as_tensor(run.step_size, dtype=torch.float64)
+    alpha = torch.as_tensor(step_size_of(run), dtype=torch.float64)
     ratio = log_ratios(run).exp()
     bound = alpha * gamma**2 * data.R_min**2 / (4 * ratio * data.n) * step.G
     slack = (step.dq / bound.unsqueeze(-1)).amin(-1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...measures.runs import networks
-from ...training.trajectory import Trajectory
+from ...training.trajectory import Trajectory, step_size_of
 from ..claim import register
 from ..setting import leak_of
 from ..verdict import Finding, Verdict, decide, worst_of
@@ -42,7 +42,7 @@ def spectral_bound(run: Trajectory) -> tuple[Tensor, Tensor]:
     net = run.initial
     data = run.data
     total = pull_sums(run)[1][places] * torch.as_tensor(
-        run.step_size, dtype=torch.float64
+        step_size_of(run), dtype=torch.float64
     )
     gamma = torch.as_tensor(leak_of(net), dtype=torch.float64)
     low = data.R_min.double()

@@ -51,7 +51,7 @@ def _enter(
     title: str,
     statement: str,
     source: str,
-    conclusion,
+    conclusion: Callable[[AtPoint], Finding],
     negative: Callable[[], tuple],
 ) -> None:
     def check(net: TwoLayer, data: Dataset) -> Verdict:
