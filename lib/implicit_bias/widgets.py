@@ -111,7 +111,7 @@ class Explorer(anywidget.AnyWidget):
     _css = _HERE / "explorer.css"
 
     title = traitlets.Unicode().tag(sync=True)
-    sliders = traitlets.List().tag(sync=True)
+    sliders: traitlets.List[dict[str, object]] = traitlets.List().tag(sync=True)
     frames = traitlets.Dict().tag(sync=True)
 
     def __init__(

@@ -93,9 +93,9 @@ def rising_margin(
 
 
 def _range(*values: Tensor) -> tuple[float, float]:
-    values = [v.nan_to_num(0.0) for v in values]
-    return max(-1.0, min(float(v.min()) for v in values)), max(
-        float(v.max()) for v in values
+    known = [v.nan_to_num(0.0) for v in values]
+    return max(-1.0, min(float(v.min()) for v in known)), max(
+        float(v.max()) for v in known
     )
 
 
@@ -186,7 +186,8 @@ def two_residuals(
     for (right, up), name in zip(exact.tolist(), "vu"):
         ax.plot([0, right], [0, up], color="black", lw=1.2)
         ax.annotate(f"${name}$", (1.16 * right, 1.16 * up), ha="center", va="center")
-    ax.scatter(*neurons.T, c=colour_of(a), s=60, alpha=0.75, zorder=3)
+    across, up = neurons.T
+    ax.scatter(across, up, c=colour_of(a), s=60, alpha=0.75, zorder=3)
     ax.set(
         xlim=(-1.3, 1.3),
         ylim=(-1.3, 1.3),

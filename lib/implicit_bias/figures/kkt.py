@@ -116,9 +116,10 @@ def boundary_slice(
     )
     ax.contour(horizontal, vertical, f, levels=[0.0], colors="black", linewidths=1.6)
     for label, marker in ((1, "o"), (-1, "s")):
-        chosen = y == label
+        across, up = points[y == label].T
         ax.scatter(
-            *points[chosen].T,
+            across,
+            up,
             c=BLUE if label > 0 else ORANGE,
             marker=marker,
             s=60,

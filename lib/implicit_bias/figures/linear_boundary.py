@@ -29,12 +29,12 @@ def means_plane(ax: Axes, reach: float, f: Tensor, title: str) -> None:
     )
     place = np.linspace(-reach, reach, f.shape[0])
     ax.contour(place, place, f, levels=[0.0], colors="black", linewidths=1.6)
-    for centres, colour, marker in (
-        ([(1, 0), (-1, 0)], BLUE, "o"),
-        ([(0, 1), (0, -1)], ORANGE, "s"),
+    for (across, up), colour, marker in (
+        (((1, -1), (0, 0)), BLUE, "o"),
+        (((0, 0), (1, -1)), ORANGE, "s"),
     ):
         ax.scatter(
-            *zip(*centres), c=colour, marker=marker, s=70, edgecolors="white", zorder=3
+            across, up, c=colour, marker=marker, s=70, edgecolors="white", zorder=3
         )
     ax.set(
         title=title,

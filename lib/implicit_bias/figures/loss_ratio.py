@@ -34,14 +34,17 @@ def two_margins(
     """
     grid = q.numpy()
     field = velocity.numpy()
-    style = {"color": GREY, "linewidth": 0.8, "arrowsize": 0.9, "density": 0.9}
-    ax.streamplot(grid, grid, field[..., 0], field[..., 1], **style)
+    ax.streamplot(
+        grid,
+        grid,
+        field[..., 0],
+        field[..., 1],
+        color=GREY,
+        linewidth=0.8,
+        arrowsize=0.9,
+        density=0.9,
+    )
     for start in starts:
-        path = {
-            "start_points": [start],
-            "integration_direction": "forward",
-            "broken_streamlines": False,
-        }
         ax.streamplot(
             grid,
             grid,
@@ -50,7 +53,9 @@ def two_margins(
             color=BLUE,
             linewidth=2,
             arrowsize=1.3,
-            **path,
+            start_points=[start],
+            integration_direction="forward",
+            broken_streamlines=False,
         )
         ax.plot(*start, "o", color=BLUE, ms=5)
     ax.plot(grid, grid + gap, "--", color=ORANGE, lw=1.6)

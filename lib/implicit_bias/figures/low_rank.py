@@ -66,11 +66,11 @@ def rank_steps(
     (T, runs): mean and sd.
     """
     for (name, values), colour in zip(ranks.items(), COLOURS):
-        values = np.asarray(values)
-        mean = values if values.ndim == 1 else values.mean(-1)
+        seen = np.asarray(values)
+        mean = seen if seen.ndim == 1 else seen.mean(-1)
         ax.plot(step, mean, color=colour, marker=".", ms=4, label=name)
-        if values.ndim > 1:
-            sd = values.std(-1, ddof=1) if values.shape[-1] > 1 else 0 * mean
+        if seen.ndim > 1:
+            sd = seen.std(-1, ddof=1) if seen.shape[-1] > 1 else 0 * mean
             ax.fill_between(step, mean - sd, mean + sd, color=colour, alpha=0.25, lw=0)
     ax.set_xscale("symlog", linthresh=1)
     ax.set_xlim(left=0)

@@ -50,7 +50,9 @@ def angle_histograms(axes: Sequence[Axes], angles: Mapping[str, Tensor]) -> None
     scale.
     """
     for ax, (title, values) in zip(axes, angles.items()):
-        ax.hist(np.asarray(values), bins=np.linspace(0, 180, 181), color=BLUE, lw=0)
+        ax.hist(
+            np.asarray(values), bins=np.linspace(0, 180, 181).tolist(), color=BLUE, lw=0
+        )
         ax.axvline(90, color=GREY, lw=0.8, ls=":")
         ax.set(title=title, xticks=[0, 90, 180], xlabel="angle in degrees", yticks=[])
 
@@ -158,9 +160,10 @@ def spectrum_lines(
     for (name, (effective, value)), colour, marker in zip(
         families.items(), COLOURS, MARKERS
     ):
-        style = {"color": colour, "marker": marker, "ms": 4.5, "lw": 1.3}
-        axes[0].plot(d, value, label=name, **style)
-        axes[1].plot(effective, value, **style | {"ls": ""})
+        axes[0].plot(d, value, label=name, color=colour, marker=marker, ms=4.5, lw=1.3)
+        axes[1].plot(
+            effective, value, color=colour, marker=marker, ms=4.5, lw=1.3, ls=""
+        )
     axes[1].plot(
         *typical, color=GREY, lw=1.2, zorder=1, label="prediction for large values"
     )

@@ -145,7 +145,7 @@ def ranks_by_size(
             )
         ax.plot([], [], marker, color=colour, label=name)
     ax.set(xscale="log", xlabel="class size $k$", ylabel="stable rank")
-    ax.set_xticks(sizes, sizes)
+    ax.set_xticks(sizes, list(map(str, sizes)))
     ax.minorticks_off()
     ax.legend()
 
@@ -166,7 +166,7 @@ def spreads(
         ax.plot(widths, curve, color=colour, lw=1.1, ls="--")
     ax.plot([], [], color="black", lw=1.1, ls="--", label="law")
     ax.set(xscale="log", yscale="log", xlabel="width $m$")
-    ax.set_xticks(widths, widths)
+    ax.set_xticks(widths, list(map(str, widths)))
     ax.minorticks_off()
     low, high = ax.get_ylim()
     marks = [
@@ -174,7 +174,7 @@ def spreads(
         for mark in (0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
         if low <= mark <= high
     ]
-    ax.set_yticks(marks, marks)
+    ax.set_yticks(marks, list(map(str, marks)))
     ax.legend(fontsize=9)
 
 

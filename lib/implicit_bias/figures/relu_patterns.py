@@ -37,12 +37,14 @@ def preactivation_paths(
     """
     names = {True: "own class", False: "other class"}
     for k, mine in enumerate(own):
-        style = {
-            "color": BLUE if mine else ORANGE,
-            "ls": "-" if mine else "--",
-            "lw": 1.5,
-        }
-        ax.plot(step, z[:, k], label=names.pop(bool(mine), None), **style)
+        ax.plot(
+            step,
+            z[:, k],
+            label=names.pop(bool(mine), None),
+            color=BLUE if mine else ORANGE,
+            ls="-" if mine else "--",
+            lw=1.5,
+        )
     ax.axhline(0, color="black", lw=0.9)
     ax.set(xlabel="step $t$", title=title)
 

@@ -24,8 +24,10 @@ def bundles(ax: Axes, rows: Tensor, a: Tensor, targets: Tensor, title: str) -> N
     ):
         ax.plot([0, reach * right], [0, reach * up], color="black", lw=1.0, zorder=1)
         ax.annotate(f"${name}$", (1.4 * right, 1.4 * up), ha="center", va="center")
+    horizontal, vertical = (rows / rows.norm(dim=-1).max()).T
     ax.scatter(
-        *(rows / rows.norm(dim=-1).max()).T,
+        horizontal,
+        vertical,
         c=colour_of(a),
         s=22,
         alpha=0.65,

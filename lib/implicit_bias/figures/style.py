@@ -7,6 +7,7 @@ The pages turn white into their own background when the reader's page is dark.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2",
@@ -35,7 +39,7 @@ DIVERGING = LinearSegmentedColormap.from_list(
 )
 """Orange for the negative class, blue for the positive one, white between."""
 
-STYLE = {
+STYLE: dict[RcKeyType, object] = {
     "figure.figsize": (7.2, 3.3),
     "figure.dpi": 100,
     "savefig.dpi": 200,
