@@ -48,7 +48,7 @@ def log_spaced(last: int, count: int = 200) -> list[int]:
         return list(range(last + 1))
     # Rounding makes the early ones coincide: draw more until enough are different.
     drawn = count
-    steps = set()
+    steps: set[int] = set()
     while len(steps) < count - 2:
         steps = set(
             torch.logspace(0, math.log10(last), drawn, dtype=torch.float64)
@@ -70,10 +70,10 @@ def record_steps(record: Sequence[int] | Tensor | None, steps: int) -> list[int]
         fail(
             "record", "whole steps", next(step for step in wanted if step != int(step))
         )
-    wanted = [int(step) for step in wanted]
-    if wanted[0] < 0 or wanted[-1] > steps:
-        fail("record", expected, wanted[:1] + wanted[-1:])
-    return wanted
+    whole = [int(step) for step in wanted]
+    if whole[0] < 0 or whole[-1] > steps:
+        fail("record", expected, whole[:1] + whole[-1:])
+    return whole
 
 
 def descend(
@@ -112,7 +112,7 @@ def descend(
         step_size=step_size,
         rule=rule,
         outcome=outcome or _ending(recorder, steps),
-        _end=end,
+        end=end,
     )
 
 

@@ -140,7 +140,7 @@ class _Flow(Walk):
     def run(self, until: float, record: Sequence[float] | Tensor | None) -> Trajectory:
         grid = self.grid(until, record)
         self.verdict = contradiction(self.problem)
-        if self.contradicted(until):
+        if self.contradicted(until) is not None:
             self.watch.hasten(CONTRADICTED)
         recorder = Recorder(self.problem)
         log_time: list[Tensor] = []
@@ -221,9 +221,11 @@ class _Flow(Walk):
             np.stack(parts), dtype=torch.float64, device=self.clock.device
         )
 
-    def contradicted(self, until: float) -> bool:
-        """Whether the run is asked to go where the data let no network go."""
-        return self.verdict is not None and until > self.verdict[0]
+    def contradicted(self, until: float) -> tuple[float, str] | None:
+        """The bound on the clock, and why, if the run is asked to go past it."""
+        if self.verdict is None or until <= self.verdict[0]:
+            return None
+        return self.verdict
 
     def grid(
         self, until: float, record: Sequence[float] | Tensor | None
@@ -243,14 +245,15 @@ class _Flow(Walk):
         return [start, *(start + offsets[:-1]).tolist(), until]
 
     def outcome(self, until: float) -> Outcome:
-        across = "" if self.resolution is None else f"; {self.across()}"
+        across = "" if self.resolution is None else self.across(self.resolution)
         place = float(
             self.clock[self.stalled].min()
             if bool(self.stalled.any())
             else self.clock.min()
         )
-        if self.contradicted(until) and place < until:
-            cap, why = self.verdict
+        contradicted = self.contradicted(until)
+        if contradicted is not None and place < until:
+            cap, why = contradicted
             return Outcome(
                 "stalled",
                 f"{why}: s = log(1/L) stays below {cap:.6g}, and ended at "
@@ -279,9 +282,9 @@ class _Flow(Walk):
             )
         return Outcome("finished", f"reached s = log(1/L) = {until:g}{across}")
 
-    def across(self) -> str:
-        """How the run went on after too many crossings."""
-        how = f"after {int(self.events.max())} kink crossings by steps across them"
-        if math.isnan(self.resolution):
+    def across(self, resolution: float) -> str:
+        """How the run went on after too many crossings, to be added to a sentence."""
+        how = f"; after {int(self.events.max())} kink crossings by steps across them"
+        if math.isnan(resolution):
             return f"{how}, with no second run to compare"
-        return f"{how}, resolution {self.resolution:.1e}"
+        return f"{how}, resolution {resolution:.1e}"

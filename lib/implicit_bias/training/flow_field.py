@@ -22,8 +22,11 @@ class Field:
         self.problem = problem
         self.span = problem.span
         shape = problem.span.state_shape
-        shape = shape if problem.batch else (1, *shape)
-        c = torch.zeros(shape, dtype=torch.float64, device=problem.y.device)
+        c = torch.zeros(
+            shape if problem.batch else (1, *shape),
+            dtype=torch.float64,
+            device=problem.y.device,
+        )
         z = problem.span.preactivations(c)
         flat = [z.flatten(1), z.new_zeros(len(z), 1), c.flatten(1)]
         self.here = Point(torch.cat(flat, dim=1), *z.shape[1:])

@@ -78,7 +78,8 @@ def contradiction(problem: Problem) -> tuple[float, str] | None:
     labels = data.y.double().cpu().expand(data.x.shape[:-1]).reshape(-1, data.n)
     found = [_contradicted(problem, x, y) for x, y in zip(rows, labels)]
     # A batch can go where its freest run goes.
-    return None if None in found else max(found)
+    bounds = [bound for bound in found if bound is not None]
+    return max(bounds) if len(bounds) == len(found) else None
 
 
 def _contradicted(problem: Problem, x: Tensor, y: Tensor) -> tuple[float, str] | None:

@@ -39,7 +39,6 @@ class Walk(Field):
         super().__init__(problem)
         self.rtol = rtol
         z = self.here.z
-        self.velocity_here: Point | None = None
         # The velocities at the stages of a step, one after the other, and each as a point.
         self.velocities = z.new_zeros(len(ERROR), *self.here.flat.shape)
         self.stages = [self.here.like(row) for row in self.velocities]
@@ -59,6 +58,7 @@ class Walk(Field):
         self.milestone = self.clock + SLOWEST_PACE
         self.patience = PATIENCE + 2 * z.shape[-2] * z.shape[-1]
         self.events = torch.zeros_like(self.clock)
+        self.velocity_here = self.velocity(self.here)
 
     def combined(self, weights: Tensor) -> Tensor:
         """``Σ weights · velocities`` over the first stages, flat."""
@@ -105,8 +105,6 @@ class Walk(Field):
 
     def advance(self, goal: Tensor) -> None:
         """One accepted or rejected step of every run that has not reached its goal (b,)."""
-        if self.velocity_here is None:
-            self.velocity_here = self.velocity(self.here)
         remaining = goal - self.clock
         h = torch.minimum(self.h, remaining).clamp_min(0)
         point, error = self.trial(h)

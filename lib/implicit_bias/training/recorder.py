@@ -10,7 +10,7 @@ from torch import Tensor
 from ..data.span import spectral_norm
 from ..values.checks import fail
 from .problem import Problem
-from .trajectory import Trajectory
+from .trajectory import Outcome, Trajectory
 
 __all__ = ["Recorder"]
 
@@ -71,21 +71,39 @@ class Recorder:
         self.times.append(time)
         return True
 
-    def trajectory(self, **rest: object) -> Trajectory:
-        """The finished :class:`Trajectory`; ``rest`` are its times and its outcome."""
-        stacked = {
-            name: torch.stack(getattr(self, name))
-            for name in ("log_loss", "margins", "frobenius", "spectral")
-        }
+    def trajectory(
+        self,
+        rule: str,
+        outcome: Outcome,
+        *,
+        step: Tensor | None = None,
+        s: Tensor | None = None,
+        log_time: Tensor | None = None,
+        step_size: float | Tensor | None = None,
+        resolution: float | None = None,
+        end: Tensor | None = None,
+    ) -> Trajectory:
+        """The finished :class:`Trajectory`; ``end`` is the state where the run ended, if
+        that is no record.
+        """
         problem = self.problem
-        if rest.get("_end") is not None:
-            rest["_end"] = rest["_end"].to(problem.data.x.device, copy=True)
+        home = problem.data.x.device
         return Trajectory(
             data=problem.data,
             initial=problem.net,
             loss=problem.loss,
+            log_loss=torch.stack(self.log_loss),
+            margins=torch.stack(self.margins),
+            frobenius=torch.stack(self.frobenius),
+            spectral=torch.stack(self.spectral),
+            outcome=outcome,
+            step=step,
+            s=s,
+            log_time=log_time,
+            step_size=step_size,
+            rule=rule,
+            resolution=resolution,
             _states=tuple(self.states),
+            _end=None if end is None else end.to(home, copy=True),
             _lift=problem.lift(),
-            **stacked,
-            **rest,
         )

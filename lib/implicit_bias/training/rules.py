@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Generic
 
 from torch import Tensor
 
 from ..values.checks import fail, shown
 from ..values.scalars import number_between
 from .problem import Problem
-from .stepper import Epochs, GradientWalker, Mover, Stepper
+from .stepper import Epochs, GradientWalker, Memory, Mover, Stepper
 from .trajectory import DESCENT, FLOW
 
 __all__ = ["GradientDescent", "Momentum", "PLAIN", "Rule", "SignDescent", "a_rule"]
 
 
-class Rule:
+class Rule(Generic[Memory]):
     """An optimiser. For one of your own, derive a class that defines ``update``.
 
     Attributes
@@ -52,7 +53,9 @@ class Rule:
     def name(self) -> str:
         return type(self).__name__
 
-    def update(self, gradient: Tensor, memory: object) -> tuple[Tensor, object]:
+    def update(
+        self, gradient: Tensor, memory: Memory | None
+    ) -> tuple[Tensor, Memory | None]:
         """One step: ``U(t)``, shaped as the gradient, and what to remember until the
         next.
 
@@ -95,7 +98,9 @@ class Rule:
             wanted = f"weights in full coordinates for {self.name}"
             fail("net", wanted, "a frozen_gram of what lies outside them")
 
-    def _checked(self, gradient: Tensor, memory: object) -> tuple[Tensor, object]:
+    def _checked(
+        self, gradient: Tensor, memory: Memory | None
+    ) -> tuple[Tensor, Memory | None]:
         """``update``, and a word where it returns no step."""
         shape = gradient.shape
         made = self.update(gradient, memory)
@@ -114,14 +119,14 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class GradientDescent(Rule):
+class GradientDescent(Rule[None]):
     """``U(t) = ∇L(W(t))``, the rule of the theorems on descent."""
 
     in_span = True
     linear = True
     name = DESCENT
 
-    def update(self, gradient: Tensor, memory: object) -> tuple[Tensor, object]:
+    def update(self, gradient: Tensor, memory: None) -> tuple[Tensor, None]:
         return gradient, memory
 
     def mover(
@@ -133,7 +138,7 @@ class GradientDescent(Rule):
 
 
 @dataclass(frozen=True)
-class Momentum(Rule):
+class Momentum(Rule[Tensor]):
     """Heavy-ball momentum, ``U(t) = β U(t-1) + ∇L(W(t))``, as in ``torch.optim.SGD``; β
     in [0, 1).
     """
@@ -158,14 +163,14 @@ class Momentum(Rule):
 
 
 @dataclass(frozen=True)
-class SignDescent(Rule):
+class SignDescent(Rule[None]):
     """``U(t) = sign ∇L(W(t))``, entry by entry: it depends on the basis and leaves the
     span.
     """
 
     name = "sign descent"
 
-    def update(self, gradient: Tensor, memory: object) -> tuple[Tensor, object]:
+    def update(self, gradient: Tensor, memory: None) -> tuple[Tensor, None]:
         return gradient.sign_(), memory
 
 
@@ -178,8 +183,9 @@ named.
 def a_rule(value: object, argument: str = "rule") -> Rule:
     """Refuse what is no :class:`Rule`, has no ``update``, or bears the name of another."""
     if not isinstance(value, Rule):
-        isclass = isinstance(value, type) and issubclass(value, Rule)
-        cure = f" (make one: {value.__name__}(...))" if isclass else ""
+        cure = ""
+        if isinstance(value, type) and issubclass(value, Rule):
+            cure = f" (make one: {value.__name__}(...))"
         fail(argument, f"a rule, such as ib.Momentum(0.9){cure}", shown(value))
     kind = type(value)
     if kind.update is Rule.update:

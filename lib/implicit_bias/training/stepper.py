@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import repeat
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,6 +32,7 @@ from .problem import Problem
 __all__ = [
     "Epochs",
     "GradientWalker",
+    "Memory",
     "Mover",
     "Progress",
     "Stepper",
@@ -71,9 +72,19 @@ class Epochs:
             )
         return self.queue[:count]
 
+    def next(self) -> Tensor:
+        """The next minibatch, taken off the queue."""
+        chosen = self.ahead(1)[0]
+        self.drop(1)
+        return chosen
+
     def drop(self, count: int) -> None:
         """Take ``count`` minibatches off the queue."""
         del self.queue[:count]
+
+
+Memory = TypeVar("Memory")
+"""What an optimiser remembers from step to step."""
 
 
 Progress = Callable[[int], object]
@@ -116,7 +127,9 @@ class Walker:
         self.minus_y = -problem.y
         self.signed_step = problem.y * (factor / self.samples)
         self.add_product = torch.baddbmm if problem.batch else torch.addmm
-        self.rate = RATES.get(problem.loss, lambda p: problem.loss.g(-p))
+        self.rate: Callable[[Tensor], Tensor] = RATES.get(
+            problem.loss, lambda p: problem.loss.g(-p)
+        )
 
     def advance(self, count: int, progress: Progress = silent) -> None:
         """So many steps, one after the other."""
@@ -135,12 +148,6 @@ class Walker:
         """One step, whatever the activation."""
         raise NotImplementedError
 
-    def next_batch(self) -> Tensor:
-        """The samples of the next step, taken off the queue of minibatches."""
-        chosen = self.minibatches.ahead(1)[0].to(self.state.device)
-        self.minibatches.drop(1)
-        return chosen
-
     def outputs(self, chosen: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Preactivations and slopes ``a_j φ'`` (..., m, n), and ``p`` (..., 1, n), of
         all samples or those chosen.
@@ -156,7 +163,7 @@ class Walker:
         return z, slopes, value.sum(-2, keepdim=True).mul_(minus_y)
 
 
-class GradientWalker(Walker):
+class GradientWalker(Walker, Generic[Memory]):
     """Steps along what ``update`` makes of each gradient and of what it remembers."""
 
     def __init__(
@@ -164,12 +171,12 @@ class GradientWalker(Walker):
         problem: Problem,
         step_size: float | Tensor,
         minibatches: Epochs | None,
-        update: Callable[[Tensor, object], tuple[Tensor, object]],
+        update: Callable[[Tensor, Memory | None], tuple[Tensor, Memory | None]],
     ) -> None:
         super().__init__(problem, -1.0, minibatches)
         self.step_size = problem.per_run(step_size)
         self.update = update
-        self.memory: object = None
+        self.memory: Memory | None = None
 
     def step(self) -> None:
         """``state - step_size · U``."""
@@ -184,7 +191,7 @@ class GradientWalker(Walker):
             _, slopes, p = self.outputs()
             pull = slopes.mul_(self.rate(p) * self.signed_step)
             return pull @ self.span.x if self.span.coordinates else pull
-        chosen = self.next_batch()
+        chosen = self.minibatches.next().to(self.state.device)
         _, slopes, p = self.outputs(chosen)
         pull = slopes.mul_(self.rate(p) * self.signed_step[..., chosen])
         if self.span.coordinates:
@@ -232,7 +239,8 @@ class Stepper(Walker):
     def step(self) -> None:
         """One step, at the cost of its samples only."""
         if self.minibatches is not None:
-            return self.minibatch_step(self.next_batch())
+            chosen = self.minibatches.next().to(self.state.device)
+            return self.minibatch_step(chosen)
         _, slopes, p = self.outputs()
         g = self.rate(p) * self.signed_step
         if self.span.coordinates:
@@ -272,18 +280,24 @@ class Stepper(Walker):
         from ``p`` (..., 1, n).
         """
         history = p.new_empty(count, *p.shape)
-        masks = repeat(None) if self.minibatches is None else self.indicators(count)
+        masks = (
+            repeat(None)
+            if self.minibatches is None
+            else self.indicators(self.minibatches.ahead(count))
+        )
+        rate = RATES[self.problem.loss]
         for g, mask in zip(history, masks):
-            self.rate(p, out=g)
+            rate(p, out=g)
             if mask is not None:
                 g *= mask
             self.add_product(p, g, back, out=p)
         return history
 
-    def indicators(self, count: int) -> Tensor:
-        """Which samples (count, n) are in the next ``count`` minibatches: 1 or 0."""
-        rows = torch.zeros(count, self.problem.data.n, dtype=self.signed_step.dtype)
-        rows.scatter_(1, torch.stack(self.minibatches.ahead(count)), 1)
+    def indicators(self, batches: list[Tensor]) -> Tensor:
+        """Which samples (count, n) are in each of these minibatches: 1 or 0."""
+        n = self.problem.data.n
+        rows = torch.zeros(len(batches), n, dtype=self.signed_step.dtype)
+        rows.scatter_(1, torch.stack(batches), 1)
         return rows.to(self.signed_step.device)
 
     def keeps_signs(self, z: Tensor, change: Tensor) -> bool:

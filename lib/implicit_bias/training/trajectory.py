@@ -4,7 +4,6 @@ ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -92,11 +91,7 @@ class Lift(Comparable, Savable):
 
     def to(self, device: str | torch.device) -> Lift:
         """The same on another device."""
-        return Lift(
-            self.net.to(device),
-            None if self.x is None else self.x.to(device),
-            self.batch,
-        )
+        return Lift(self.net.to(device), _moved(self.x, device), self.batch)
 
     def member(self, net: TwoLayer, row: int) -> Lift:
         """The same for one network of the batch, the ``row``-th; its states keep a
@@ -158,7 +153,7 @@ class Trajectory(Comparable, Savable):
     resolution: float | None = None
     _states: tuple[Tensor, ...] = field(default=(), repr=False)
     _end: Tensor | None = field(default=None, repr=False)
-    _lift: Callable[[Tensor], TwoLayer] | None = field(default=None, repr=False)
+    _lift: Lift | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return self.log_loss.shape[0]
@@ -171,7 +166,7 @@ class Trajectory(Comparable, Savable):
     @property
     def final(self) -> TwoLayer:
         """The network where the run ended (where its records end, if it overflowed)."""
-        return self._lift(self._states[-1] if self._end is None else self._end)
+        return self._lifted()(self._states[-1] if self._end is None else self._end)
 
     @property
     def ends_recorded(self) -> bool:
@@ -185,7 +180,12 @@ class Trajectory(Comparable, Savable):
 
     def net(self, index: int) -> TwoLayer:
         """The network at the ``index``-th recorded time, in the caller's space."""
-        return self._lift(self._states[self.index(index)])
+        return self._lifted()(self._states[self.index(index)])
+
+    def _lifted(self) -> Lift:
+        if self._lift is None:
+            fail("run", "a run that knows its networks", "one of numbers only")
+        return self._lift
 
     def index(self, index: int) -> int:
         """The place from 0 on of a recorded time given from either end, as lists count;
@@ -202,7 +202,7 @@ class Trajectory(Comparable, Savable):
         index = batch_index(index, batch)
         if not batch:
             return self
-        at = (slice(None), *index)
+        at: tuple[slice | int, ...] = (slice(None), *index)
         series = {
             name: getattr(self, name)[at].clone()
             for name in ("log_loss", "margins", "frobenius", "spectral")
@@ -226,36 +226,44 @@ class Trajectory(Comparable, Savable):
             step_size=step_size,
             _states=tuple(state[row : row + 1].clone() for state in self._states),
             _end=None if self._end is None else self._end[row : row + 1].clone(),
-            _lift=self._lift.member(initial, row),
+            _lift=self._lifted().member(initial, row),
             **series,
         )
 
     def to(self, device: str | torch.device) -> Trajectory:
         """The same run with everything it holds on another device."""
-
         destination(device)
-
-        def there(value: object) -> object:
-            return (
-                value.to(device)
-                if isinstance(value, (Tensor, Dataset, TwoLayer, Lift))
-                else value
-            )
-
-        moved = {
-            name: there(getattr(self, name))
-            for name in self.__dataclass_fields__
-            if name != "_states"
-        }
-        return Trajectory(**moved, _states=tuple(map(there, self._states)))
+        step_size = self.step_size
+        if isinstance(step_size, Tensor):
+            step_size = step_size.to(device)
+        return replace(
+            self,
+            data=self.data.to(device),
+            initial=self.initial.to(device),
+            log_loss=self.log_loss.to(device),
+            margins=self.margins.to(device),
+            frobenius=self.frobenius.to(device),
+            spectral=self.spectral.to(device),
+            step=_moved(self.step, device),
+            s=_moved(self.s, device),
+            log_time=_moved(self.log_time, device),
+            step_size=step_size,
+            _states=tuple(state.to(device) for state in self._states),
+            _end=_moved(self._end, device),
+            _lift=None if self._lift is None else self._lift.to(device),
+        )
 
     def __repr__(self) -> str:
-        last = (
-            f"step {int(self.step[-1])}"
-            if self.step is not None
-            else f"s = {float(self.s[-1]):g}"
-        )
-        return f"Trajectory({len(self)} records to {last}, {self.outcome.status})"
+        last = ""
+        if self.step is not None:
+            last = f" to step {int(self.step[-1])}"
+        elif self.s is not None:
+            last = f" to s = {float(self.s[-1]):g}"
+        return f"Trajectory({len(self)} records{last}, {self.outcome.status})"
+
+
+def _moved(tensor: Tensor | None, device: str | torch.device) -> Tensor | None:
+    return None if tensor is None else tensor.to(device)
 
 
 def a_run(value: object, argument: str = "run") -> Trajectory:
