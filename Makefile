@@ -136,6 +136,7 @@ test-style: $(READY)
 	$(call say,Style)
 	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/ruff format --check --quiet . || { echo 'Some files are not as `ruff format` writes them.'; exit 1; }
+	@$(BIN)/mypy
 
 test-library: $(READY)
 	$(call say,Library)
