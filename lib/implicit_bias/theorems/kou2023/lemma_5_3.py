@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -56,7 +57,13 @@ def sharp_bound(x0: float | Tensor, C2: float | Tensor, t: Tensor) -> Tensor:
     return x0 + torch.logaddexp(torch.zeros_like(t), t.log() + log_step)
 
 
-def climb(x0: float, C1: float, C2: float, steps: int, choose) -> Tensor:
+def climb(
+    x0: float,
+    C1: float,
+    C2: float,
+    steps: int,
+    choose: Callable[[int, float], float],
+) -> Tensor:
     """A sequence (steps+1,) from ``x0`` whose step is ``e^{-x}`` times
     ``C1 + (C2 - C1) choose(t, x)``, choices in [0, 1].
     """
