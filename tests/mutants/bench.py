@@ -259,7 +259,7 @@ class Bench:
         )
 
     def _time(self, test: str) -> float:
-        return self.seen[Path(test.split("::")[0]).name]["seconds"][test]
+        return self.seen[test.split("::")[0]]["seconds"][test]
 
     def time(self, tests: list[str]) -> float:
         return sum(self._time(test) for test in tests)
@@ -277,7 +277,7 @@ class Bench:
         chosen = self.covering(module, line, tests)
         if not chosen:
             return "survived", ""
-        used = list(dict.fromkeys(Path(test.split("::")[0]).name for test in chosen))
+        used = list(dict.fromkeys(test.split("::")[0] for test in chosen))
         note = self.folder / "failed.txt"
         note.write_text("")
         try:
