@@ -75,6 +75,11 @@ class Only:
         items[:] = sorted(chosen, key=lambda item: self.place[item.nodeid])
 
 
+def file_of(test: str) -> str:
+    """The file of a test, as ``tests.toml`` names it."""
+    return test.split("::")[0].removeprefix("tests/lib/")
+
+
 class Lines:
     """Which lines of the library each test runs, and the seconds that it takes.
 
@@ -259,7 +264,7 @@ class Bench:
         )
 
     def _time(self, test: str) -> float:
-        return self.seen[test.split("::")[0]]["seconds"][test]
+        return self.seen[file_of(test)]["seconds"][test]
 
     def time(self, tests: list[str]) -> float:
         return sum(self._time(test) for test in tests)
@@ -277,7 +282,7 @@ class Bench:
         chosen = self.covering(module, line, tests)
         if not chosen:
             return "survived", ""
-        used = list(dict.fromkeys(test.split("::")[0] for test in chosen))
+        used = list(dict.fromkeys(map(file_of, chosen)))
         note = self.folder / "failed.txt"
         note.write_text("")
         try:
