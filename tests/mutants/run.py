@@ -274,6 +274,13 @@ def report(results: dict[str, dict]) -> float:
     return score
 
 
+def report_older(entries: list[dict]) -> None:
+    """A line on the mutants of functions that have changed, or moved, since."""
+    killed = sum(entry["outcome"] == "killed" for entry in entries)
+    if entries:
+        print(f"In functions as they were before, {killed} of {len(entries)}.")
+
+
 def main() -> int:
     table = tomllib.loads((HERE / "tests.toml").read_text())["tests"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -302,8 +309,11 @@ def main() -> int:
             bench = Bench(Path(folder))
             for module in chosen:
                 try_module(bench, module, [table[module]], args.each, results)
-    results = standing(load())
-    return int(report(results) < SCORE)
+    results = load()
+    now = standing(results)
+    score = report(now)
+    report_older([entry for key, entry in results.items() if key not in now])
+    return int(score < SCORE)
 
 
 if __name__ == "__main__":
