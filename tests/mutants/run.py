@@ -6,9 +6,9 @@ and see whether a test fails.
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
 cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree. Of
-the test files that ``tests.toml`` names for its module, it meets the tests that run the
-changed line, as coverage saw on the unchanged library, the quickest first, until one
-fails. Runs of different modules can go side by side.
+the test files that ``tests.toml`` names for its module, and then of all others, it meets
+the tests that run the changed line, as coverage saw on the unchanged library, the
+quickest first, until one fails. Runs of different modules can go side by side.
 
 A mutant is known by its module, operator and line of source, not by the line's number:
 what was learnt of it stays while its function (or class, or constant) is as it was. A
@@ -283,6 +283,8 @@ def report_older(entries: list[dict]) -> None:
 
 def main() -> int:
     table = tomllib.loads((HERE / "tests.toml").read_text())["tests"]
+    tests = ROOT / "tests/lib"
+    every = sorted(str(path.relative_to(tests)) for path in tests.rglob("test_*.py"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="*", help="modules to try, by name (all)")
     parser.add_argument(
@@ -308,7 +310,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             bench = Bench(Path(folder))
             for module in chosen:
-                try_module(bench, module, [table[module]], args.each, results)
+                rest = [test for test in every if test not in table[module]]
+                rounds = [table[module], rest]
+                try_module(bench, module, rounds, args.each, results)
     results = load()
     now = standing(results)
     score = report(now)
