@@ -18,7 +18,7 @@ from .proxy_pl import e14_constant
 from .proxy_pl_attack import _at_best_constant, _every_network
 from .smooth_setting import slopes_fit
 
-__all__ = []
+__all__ = ["proxy_pl_smooth"]
 
 
 CHAPTER = "proxy_pl"

@@ -38,6 +38,7 @@ __all__ = [
     "dimension_needed",
     "guaranteed",
     "median_of_largest",
+    "nearly_orthogonal",
     "typical",
 ]
 

@@ -15,7 +15,7 @@ from ..claim import register
 from ..verdict import Finding, Verdict, decide, worst_of
 from . import instances
 
-__all__ = ["alignment"]
+__all__ = ["alignment", "direction"]
 
 
 CHAPTER = "proxy_pl"

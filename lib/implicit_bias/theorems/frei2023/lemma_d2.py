@@ -14,7 +14,7 @@ from . import instances
 from .proxy_pl import d2_constant
 from .proxy_pl_attack import _at_best_constant, _every_network
 
-__all__ = []
+__all__ = ["proxy_pl"]
 
 
 CHAPTER = "proxy_pl"

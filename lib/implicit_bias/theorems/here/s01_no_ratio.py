@@ -18,7 +18,7 @@ from ..frei2023.theorem_3_2 import ITEMS, found_at
 from ..setting import leak_of
 from ..verdict import Finding, Verdict, decide, to_resolution, worst_of
 
-__all__ = []
+__all__ = ["without_the_ratio"]
 
 
 def _norms_to_300() -> tuple[TwoLayer, Dataset]:

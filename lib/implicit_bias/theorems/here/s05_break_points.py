@@ -14,7 +14,7 @@ from ..claim import register
 from ..verdict import Finding, Verdict, decide, equality
 from .s05_formulas import break_points, candidate_signs, first_order_break, worst_data
 
-__all__ = []
+__all__ = ["first_break"]
 
 
 def _measured_break(gamma: float, kappa: float, n: int) -> float:

@@ -31,7 +31,7 @@ from ..limits import limit
 from ..setting import active_at_start, strictly_positive
 from ..verdict import Finding, Verdict, decide
 
-__all__ = ["coherence", "living", "switches"]
+__all__ = ["coherence", "living", "settle_or_flicker", "switches"]
 
 
 WINDOW = 400

@@ -20,7 +20,14 @@ from ..draws import Count, follows_normal
 from ..setting import largest_start, yes_or_no
 from ..verdict import Verdict, decide
 
-__all__ = ["RATE", "chance_outside", "hoeffding", "least_width", "start_slacks"]
+__all__ = [
+    "RATE",
+    "chance_outside",
+    "hoeffding",
+    "least_width",
+    "random_start",
+    "start_slacks",
+]
 
 
 CHAPTER = "decomposition"
@@ -104,8 +111,8 @@ def random_start(
     delta: float = 0.1,
     gaussian: bool = True,
 ) -> Verdict:
-    """K-A.1 on a draw of ``W(0)``, or a batch of draws (seeds), with entries N(0,
-    ``scale``²), m neurons of each sign.
+    """K-A.1 on a draw of ``W(0)``, or a batch of draws (seeds), with entries
+    ``N(0, scale²)``, m neurons of each sign.
 
     ``gaussian=False`` says that the start comes from another law; that the entries may
     come from this one is tested. ``constants``: the share of draws that break each

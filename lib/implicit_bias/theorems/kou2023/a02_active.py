@@ -20,7 +20,7 @@ from ..setting import active_at_start, rms_scale, yes_or_no
 from ..verdict import Verdict, decide
 from .a01_start import _drawn_from_normal
 
-__all__ = ["active_counts"]
+__all__ = ["active_counts", "half_active"]
 
 
 CHAPTER = "decomposition"

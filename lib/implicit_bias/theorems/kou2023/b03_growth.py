@@ -20,7 +20,7 @@ from .balances import _leaky_within, own_class_means, too_short
 from .coefficient_sums import coefficients_after_start
 from .setting import conditions_of_K, gains
 
-__all__ = ["growth_bounds"]
+__all__ = ["coefficients_grow", "growth_bounds"]
 
 
 CHAPTER = "decomposition"

@@ -8,7 +8,7 @@ from ..verdict import Verdict, decide
 from .balances import _constant, _fitted, _leaky_within, paper_constant
 from .setting import conditions_of_K
 
-__all__ = []
+__all__ = ["balance_of_neurons"]
 
 
 CHAPTER = "decomposition"

@@ -23,7 +23,7 @@ from .relu_setting import (
     setting_of_relu,
 )
 
-__all__ = []
+__all__ = ["other_class_small"]
 
 
 CHAPTER = "relu_patterns"

@@ -24,7 +24,7 @@ from .relu_setting import (
 )
 from .theorem_4_3 import proved_balance
 
-__all__ = ["log_bound"]
+__all__ = ["log_bound", "loss_bound"]
 
 
 def log_bound(run: Trajectory, c1: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from ...values.scalars import numbers, positive
 from ..claim import register
 from ..verdict import Finding, Verdict, decide, worst_of
 
-__all__ = ["ratio_of_logs"]
+__all__ = ["ratio_of_logs", "ratio_rises"]
 
 
 CHAPTER = "decomposition"

@@ -23,7 +23,7 @@ from ..setting import yes_or_no
 from ..verdict import Finding, Verdict, decide, equality
 from .coefficient_sums import IDENTITY_TOLERANCE
 
-__all__ = ["rebuilt"]
+__all__ = ["decomposition", "rebuilt"]
 
 
 CHAPTER = "decomposition"

@@ -22,7 +22,7 @@ from ..verdict import Finding, Verdict, decide, equality
 from .coefficient_sums import IDENTITY_TOLERANCE, increments
 from .setting import setting_of_K
 
-__all__ = []
+__all__ = ["update_rule"]
 
 
 CHAPTER = "decomposition"

@@ -15,7 +15,7 @@ from ..claim import register
 from ..setting import yes_or_no
 from ..verdict import Finding, Verdict, decide
 
-__all__ = ["climb", "extremes", "log_bounds", "sharp_bound"]
+__all__ = ["climb", "extremes", "log_bounds", "log_lemma", "sharp_bound"]
 
 
 CHAPTER = "decomposition"

@@ -14,7 +14,7 @@ from ..verdict import Verdict, decide
 from .balances import _constant, _fitted, descent_of_K, relu_constant
 from .setting import conditions_of_K
 
-__all__ = []
+__all__ = ["balance_relu"]
 
 
 CHAPTER = "decomposition"

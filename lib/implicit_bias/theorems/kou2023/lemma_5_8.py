@@ -24,7 +24,7 @@ from .balances import too_short
 from .instances import opposing
 from .relu_setting import C_PROVED, pulls, setting_of_relu, small_C
 
-__all__ = ["push_ratios"]
+__all__ = ["once_on", "push_ratios"]
 
 
 CHAPTER = "relu_patterns"

@@ -39,7 +39,13 @@ from .relu_setting import (
     setting_of_relu,
 )
 
-__all__ = ["loss_exponent", "moved_class_ranks", "proved_balance"]
+__all__ = [
+    "bounded_rank",
+    "loss_exponent",
+    "loss_power",
+    "moved_class_ranks",
+    "proved_balance",
+]
 
 
 CHAPTER = "relu_patterns"
