@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, DIVERGING, GREY, ORANGE, SKY, colour_of
+from .style import BLUE, DIVERGING, GREY, ORANGE, SKY, colour_of, mark_places
 
 
 def gram_heat(
@@ -139,16 +139,7 @@ def break_curves(
     for (name, values), style in zip(curves.items(), ("-", "--", "-.", ":")):
         ax.plot(P, values, ls=style, label=name)
     ax.axhline(0, color="black", lw=0.9)
-    for name, place in marks.items():
-        ax.axvline(place, color=GREY, lw=1, ls=":")
-        ax.annotate(
-            name,
-            (place, 1.02),
-            xycoords=("data", "axes fraction"),
-            rotation=40,
-            fontsize=9,
-            color="#333333",
-        )
+    mark_places(ax, marks, rotation=40)
     ax.set(
         xlabel=r"$P = p(n-1)/R_{\min}^2$",
         ylabel="distance from failing",

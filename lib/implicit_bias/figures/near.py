@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY
+from .style import BLUE, COLOURS, GREEN, GREY, ORANGE, PURPLE, SKY, mark_places
 
 __all__ = [
     "Place",
@@ -245,16 +245,7 @@ def dimension_bars(
         )
         ax.plot(middle, row, "o", color=colour, ms=8)
         ax.plot(sure, row, "|", color=colour, ms=13, mew=2.5)
-    for label, place in marks.items():
-        ax.axvline(place, color=GREY, lw=1, ls=":")
-        ax.annotate(
-            label,
-            (place, 1.02),
-            xycoords=("data", "axes fraction"),
-            fontsize=9,
-            color="#333333",
-            ha="center",
-        )
+    mark_places(ax, marks, ha="center")
     ax.set(
         xscale="log",
         xlim=(1e1, 1e22),

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY
+from .style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, mark_places
 
 
 def reachable_pulls(
@@ -100,16 +100,7 @@ def constants_against_correlation(
         curves.items(), (("-", "", GREEN), ("", "o", BLUE), ("--", "", ORANGE))
     ):
         ax.plot(P, values, ls=line, marker=marker, ms=5, color=colour, label=name)
-    for name, place in marks.items():
-        ax.axvline(place, color=GREY, lw=1, ls=":")
-        ax.annotate(
-            name,
-            (place, 1.02),
-            xycoords=("data", "axes fraction"),
-            fontsize=9,
-            color="#333333",
-            ha="center",
-        )
+    mark_places(ax, marks, ha="center")
     ax.set(
         xlabel=r"$P = p(n-1)/R_{\min}^2$",
         ylabel=r"constant $\cdot\,\sqrt{n}\,/\,(\gamma R_{\min})$",

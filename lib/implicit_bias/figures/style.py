@@ -6,7 +6,7 @@ The pages turn white into their own background when the reader's page is dark.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
@@ -98,3 +98,20 @@ def guide(ax: Axes, clock: Tensor, constant: float, power: float, label: str) ->
         label=label,
         zorder=1,
     )
+
+
+def mark_places(
+    ax: Axes, places: Mapping[str, float], ha: str = "left", rotation: float = 0
+) -> None:
+    """Dotted lines at named places of the x axis, their names above."""
+    for name, place in places.items():
+        ax.axvline(place, color=GREY, lw=1, ls=":")
+        ax.annotate(
+            name,
+            (place, 1.02),
+            xycoords=("data", "axes fraction"),
+            fontsize=9,
+            color="#333333",
+            ha=ha,
+            rotation=rotation,
+        )
