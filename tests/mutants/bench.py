@@ -76,7 +76,7 @@ class Only:
 
 
 def file_of(test: str) -> str:
-    """The file of a test, as ``tests.toml`` names it."""
+    """The file of a test, as a path from tests/lib."""
     return test.split("::")[0].removeprefix("tests/lib/")
 
 

@@ -6,9 +6,9 @@ and see whether a test fails.
     make mutants ARGS="--report"         the score and the survivors so far, running nothing
 
 cosmic-ray finds and makes the changes. Each mutant is put into a copy of the tree. Of
-the test files that ``tests.toml`` names for its module, and then of all others, it meets
-the tests that run the changed line, as coverage saw on the unchanged library, the
-quickest first, until one fails. Runs of different modules can go side by side.
+the test file that mirrors its module's path, and then of all others, it meets the tests
+that run the changed line, as coverage saw on the unchanged library, the quickest first,
+until one fails. Runs of different modules can go side by side.
 
 A mutant is known by its module, operator and line of source, not by the line's number:
 what was learnt of it stays while its function (or class, or constant) is as it was. A
@@ -83,6 +83,24 @@ class Mutant:
     def rank(self) -> str:
         """Where the seed puts it: the first PER_MODULE of each module are the sample."""
         return hashlib.sha256(f"{SEED}|{self.key}".encode()).hexdigest()
+
+
+MUTATED = ("data/spectra", "training", "margin", "measures", "hypotheses", "theorems")
+"""Packages and modules of the library that are mutated."""
+
+
+def modules() -> list[str]:
+    """The modules that are mutated, as paths without ``.py``."""
+    library = ROOT / LIBRARY
+    files = [path for path in library.rglob("*.py") if path.name != "__init__.py"]
+    names = [path.relative_to(library).with_suffix("").as_posix() for path in files]
+    return sorted(name for name in names if name.startswith(MUTATED))
+
+
+def mirror(module: str) -> str:
+    """The test file that mirrors a module's path."""
+    path = Path(module)
+    return (path.parent / f"test_{path.name}.py").as_posix()
 
 
 # -- the mutants --------
@@ -282,7 +300,6 @@ def report_older(entries: list[dict]) -> None:
 
 
 def main() -> int:
-    table = tomllib.loads((HERE / "tests.toml").read_text())["tests"]
     tests = ROOT / "tests/lib"
     every = sorted(str(path.relative_to(tests)) for path in tests.rglob("test_*.py"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -304,14 +321,14 @@ def main() -> int:
         import torch
 
         torch.set_num_threads(1)
-        chosen = [
-            m for m in table if not args.modules or m.split("/")[-1] in args.modules
-        ]
+        wanted = args.modules
+        chosen = [m for m in modules() if not wanted or m.split("/")[-1] in wanted]
         with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
             bench = Bench(Path(folder))
             for module in chosen:
-                rest = [test for test in every if test not in table[module]]
-                rounds = [table[module], rest]
+                own = [test for test in every if test == mirror(module)]
+                rest = [test for test in every if test not in own]
+                rounds = [own, rest]
                 try_module(bench, module, rounds, args.each, results)
     results = load()
     now = standing(results)
